@@ -1,0 +1,143 @@
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Drivers;
+
+/// <summary>
+/// What the product asks of a hypervisor on one host. A driver holds no state of ours between calls: every call carries all it needs,
+/// so any service process may make the next one after a crash.
+/// <para><b>Twice.</b> Every call may be made again with the same arguments after it failed, was cancelled or the process died in it, and
+/// then ends as if it had been made once: what is there already is kept, what is half made is finished or made anew.
+/// <see cref="CaptureAsync"/> is the one exception: an instant cannot be had again; after a crash <see cref="AbandonCaptureAsync"/> is called instead.</para>
+/// <para><b>Gone.</b> Retiring or deleting what is not there is success.</para>
+/// <para><b>Errors.</b> <see cref="WeaveException"/> only; cancellation is <see cref="OperationCanceledException"/>. After an error of any call
+/// but the retiring ones nothing that the call made is left, or a second call (or its undo) finds and removes it.</para>
+/// <para><b>Machines are never left paused</b> by a failed or cancelled call.</para>
+/// </summary>
+public interface IHypervisorDriver : IAsyncDisposable
+{
+    /// <summary>What this driver can do here. Callers ask this, never a driver's name.</summary>
+    DriverCapabilities Capabilities { get; }
+
+    /// <summary>Facts and known problems of the host, for `weave doctor` and the start of the service. Unavailable hypervisor: a finding, not an error.</summary>
+    Task<HostFacts> InspectHostAsync(CancellationToken stop);
+
+    /// <summary>Reads machines and their networks for adoption. Touches nothing. All refusals are reported together, not the first only.</summary>
+    Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop);
+
+    /// <summary>The present of one machine; null where the hypervisor has no such machine (a copy that is off is not there).</summary>
+    Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop);
+
+    /// <summary>The path at which a new layer is to be made. Pure: same arguments, same answer, nothing is touched.</summary>
+    string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer);
+
+    /// <summary>The two paths (flat RAM file, device state) of a memory image to be made. Pure.</summary>
+    (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine);
+
+    /// <summary>Bytes that can still be written where layers and memory images are made.</summary>
+    Task<StorageFacts> InspectStorageAsync(CancellationToken stop);
+
+    /// <summary>Makes an empty layer on top of a frozen one: 0600, owner right, synced. Exists already with the same parent: success.</summary>
+    Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop);
+
+    /// <summary>Deletes files of ours by path: layers and memory images. A path outside the driver's own tree is refused (InvalidRequest).</summary>
+    Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop);
+
+    /// <summary>
+    /// One consistent instant over all machines of <paramref name="request"/>: each volume's head is frozen and its new head (made by this call)
+    /// takes over; with memory, memory images of the same instant are written. Returns when everything is on disk. A machine that is off is
+    /// captured as off; one that is paused stays paused. Reasons for a lesser method than the best are in the result.
+    /// On error or cancellation the machines run on; heads may have been switched: <see cref="AbandonCaptureAsync"/> tells.
+    /// </summary>
+    Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop);
+
+    /// <summary>
+    /// Clears away after a capture that failed or died at any point: ends its memory transfer, resumes machines that it paused, removes its memory
+    /// images and those new heads that did not take over. Answers for each volume which of the two heads is the live one now. May be called any number of times.
+    /// </summary>
+    Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop);
+
+    /// <summary>
+    /// Makes the isolated networks and the gateway of a weave. There already: made whole again (a flushed rule set, a dead DNS server) and kept.
+    /// Machines never see a difference to the original network but for the outside. Answers host addresses that lead to the machines.
+    /// </summary>
+    Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop);
+
+    /// <summary>Removes all of a fence; refused (Conflict) by no one: machines still on it lose their link.</summary>
+    Task RetireFenceAsync(FenceTag tag, CancellationToken stop);
+
+    /// <summary>
+    /// Starts copies inside a fence, all in parallel, under their own names and UUIDs, on their live layers: resumed from their memory images, or booted where
+    /// there is none or the request says so. A machine of that UUID that runs already is kept. All run or none: on error those that this call started are retired.
+    /// With <see cref="InstantiateRequest.LeavePaused"/> they stay paused.
+    /// </summary>
+    Task<IReadOnlyList<StartedMachine>> InstantiateAsync(InstantiateRequest request, IProgress<Progress>? progress, CancellationToken stop);
+
+    /// <summary>Changes the run state of existing machines: start (adopted ones only; copies start through <see cref="InstantiateAsync"/>), pause, resume, shut down, power off. Already so: success.</summary>
+    Task ChangePowerAsync(IReadOnlyList<MachineRef> machines, PowerChange change, TimeSpan patience, CancellationToken stop);
+
+    /// <summary>Ends a copy for good and removes its definition, never its layers. Refused (InvalidRequest) for a machine that this driver did not make.</summary>
+    Task RetireAsync(MachineRef machine, CancellationToken stop);
+
+    /// <summary>
+    /// Gives an adopted machine its own disks back: all layers above the adopted file are merged down into exactly that file (never below it), and the machine
+    /// uses it again, running or not as it is now. The layers themselves are left for <see cref="DeleteFilesAsync"/>.
+    /// </summary>
+    Task ReturnVolumesAsync(MachineRef machine, IReadOnlyList<ReturnedVolume> volumes, IProgress<Progress>? progress, CancellationToken stop);
+
+    /// <summary>
+    /// Makes exactly <paramref name="endpoints"/> the published ports of this service on this host, in one atomic change; connections that exist go on to where they went.
+    /// They outlive the service. A port that a local program listens on, or another owner's, is refused (Conflict) before anything changes.
+    /// </summary>
+    Task PublishAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop);
+
+    /// <summary>Everything on the host that bears this service's mark: what reconciliation compares with the store.</summary>
+    Task<OwnedThings> ListOwnedAsync(CancellationToken stop);
+
+    /// <summary>Removes one owned thing that the store does not know.</summary>
+    Task RemoveOwnedAsync(OwnedThing thing, CancellationToken stop);
+
+    /// <summary>Hot-plugs a volume into a running machine, or adds it to a machine that is off.</summary>
+    Task AttachVolumeAsync(MachineRef machine, AttachedVolume volume, CancellationToken stop);
+
+    /// <summary>Unplugs a volume; waits for the guest to let go at most <paramref name="patience"/>, then Busy, with the volume still attached.</summary>
+    Task DetachVolumeAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop);
+}
+
+/// <summary>What a driver can do on this host, as data.</summary>
+/// <param name="MemoryCapture">Memory can be captured at all.</param>
+/// <param name="MemorySharing">Copies share memory images instead of loading them; false with the reason in <paramref name="MemorySharingReason"/>.</param>
+/// <param name="HotPlug">Volumes can be attached to and detached from running machines.</param>
+/// <param name="Fences">Networks are really isolated and routed here.</param>
+/// <param name="LayerFormat">Format of layers that this driver makes.</param>
+public sealed record DriverCapabilities(string Name, bool MemoryCapture, bool MemorySharing, string? MemorySharingReason, bool HotPlug, bool Fences, DiskFormat LayerFormat);
+
+/// <summary>Progress of a driver call: what is being done, and how far in bytes where that is known (0 of 0: unknown).</summary>
+public readonly record struct Progress(string Activity, long Done, long Total);
+
+public sealed record HostFacts(string Hypervisor, string Version, IReadOnlyDictionary<string, string> Details, IReadOnlyList<Finding> Findings);
+
+public enum FindingLevel { Ok, Note, Warning, Error }
+
+/// <summary>One line of the doctor: what was looked at, what was found, what to do.</summary>
+public sealed record Finding(FindingLevel Level, string Subject, string Text, string? NextStep);
+
+public sealed record StorageFacts(string Path, long FreeBytes, long TotalBytes);
+
+/// <summary>A machine on the hypervisor. Name and UUID must both match where both are known.</summary>
+public sealed record MachineRef(MachineName Name, string HypervisorName, Guid Uuid);
+
+/// <summary>Adopt the hypervisor's machine <paramref name="HypervisorName"/> as <paramref name="Name"/>.</summary>
+public sealed record MachineRequest(MachineName Name, string HypervisorName);
+
+/// <summary>What examination found; with any refusal nothing may be adopted.</summary>
+public sealed record Examination(EnvironmentBlueprint Blueprint, IReadOnlyList<ExaminedMachine> Machines, IReadOnlyList<Refusal> Refusals);
+
+public sealed record ExaminedMachine(MachineRef Machine, RunState RunState, IReadOnlyList<ExaminedVolume> Volumes);
+
+/// <param name="Path">The disk file in use now.</param>
+public sealed record ExaminedVolume(VolumeName Volume, string Path, DiskFormat Format, long VirtualSize);
+
+public sealed record Refusal(string Subject, string Reason, string NextStep);
+
+/// <summary>The present of a machine: run state, the path that each volume's target uses now, IPv4 addresses by MAC, resident and private bytes of the process (0 where unknown).</summary>
+public sealed record MachineFacts(RunState RunState, IReadOnlyDictionary<string, string> VolumePaths, IReadOnlyDictionary<string, IReadOnlyList<string>> Addresses, long ResidentBytes, long PrivateBytes);

@@ -1,0 +1,90 @@
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Drivers;
+
+/// <summary>A capture of a set of machines. All ids and paths are chosen before the call, so that a crash leaves nothing unknown.</summary>
+public sealed record CaptureRequest
+{
+    public required EnvironmentId Environment { get; init; }
+    public required SnapshotId Snapshot { get; init; }
+    public required IReadOnlyList<CaptureMachine> Machines { get; init; }
+    public required bool Memory { get; init; }
+    /// <summary>Freeze file systems by the guest agent first; a guest without an agent is captured without, and the result says so.</summary>
+    public bool Quiesce { get; init; }
+}
+
+/// <param name="Exists">False for a copy that is off: the hypervisor has no such machine; only layers are made.</param>
+/// <param name="Base">The memory image that the machine was started from and may still map, or null.</param>
+public sealed record CaptureMachine(MachineRef Machine, bool Exists, IReadOnlyList<CaptureVolume> Volumes, string FlatPath, string DeviceStatePath, MemoryImage? Base = null);
+
+/// <param name="Target">The hypervisor's device name.</param>
+/// <param name="Head">The live layer, to be frozen.</param>
+/// <param name="NewHead">The layer that takes over; made by the capture.</param>
+public sealed record CaptureVolume(VolumeName Volume, string Target, LayerRef Head, LayerRef NewHead);
+
+/// <param name="At">The instant: when the last machine had been suspended, or the disk cut where none was.</param>
+/// <param name="Skew">Between the first and the last machine's suspension (with a common pause, all states are of one instant nevertheless).</param>
+public sealed record CaptureResult(DateTimeOffset At, Consistency Consistency, TimeSpan Skew, IReadOnlyList<CapturedMachine> Machines);
+
+/// <param name="Method">"background", "private", "suspended", "disk", or "off".</param>
+/// <param name="Nics">NICs with the addresses known at the instant.</param>
+public sealed record CapturedMachine(MachineName Name, RunState RunState, MemoryImage? Memory, string Method, string? Reason, TimeSpan Pause, IReadOnlyList<NicBlueprint> Nics);
+
+/// <summary>Which layer a volume writes to now.</summary>
+public sealed record HeadReport(MachineName Machine, VolumeName Volume, LayerId LiveLayer);
+
+public sealed record FenceSpec
+{
+    public required FenceTag Tag { get; init; }
+    public required EnvironmentId Environment { get; init; }
+    public required WeaveId Weave { get; init; }
+    public required IReadOnlyList<NetworkBlueprint> Networks { get; init; }
+    public required IReadOnlyList<FenceMachine> Machines { get; init; }
+    public UplinkMode Uplink { get; init; }
+}
+
+public sealed record FenceMachine(MachineName Name, IReadOnlyList<NicBlueprint> Nics);
+
+/// <summary>The host address that leads to each machine's address: one outer address for every inner one.</summary>
+public sealed record FenceFacts(IReadOnlyList<MachineAddress> Addresses);
+
+public sealed record InstantiateRequest
+{
+    public required EnvironmentId Environment { get; init; }
+    public required WeaveId Weave { get; init; }
+    public required FenceTag Tag { get; init; }
+    public required IReadOnlyList<CopyMachine> Machines { get; init; }
+    /// <summary>Start nothing that is not paused: for looking before leaping.</summary>
+    public bool LeavePaused { get; init; }
+}
+
+/// <param name="Blueprint">The machine's definition at the instant that it continues.</param>
+/// <param name="Heads">Live layer by target; made before by <see cref="IHypervisorDriver.CreateOverlayAsync"/>.</param>
+/// <param name="Memory">Null: boot.</param>
+/// <param name="RunState">What it is to be: Running, Paused, or Off (not started at all).</param>
+public sealed record CopyMachine(MachineRef Machine, MachineBlueprint Blueprint, IReadOnlyList<CopyVolume> Heads, MemoryImage? Memory, RunState RunState);
+
+public sealed record CopyVolume(VolumeName Volume, string Target, LayerRef Head);
+
+/// <param name="Method">"shared", "whole", "boot", "kept" (it ran already), or "off".</param>
+public sealed record StartedMachine(MachineName Name, RunState RunState, string Method, string? Reason, TimeSpan Create, TimeSpan Load, TimeSpan Resume);
+
+public enum PowerChange { Start, Pause, Resume, ShutDown, PowerOff }
+
+/// <param name="Adopted">The file to merge into.</param>
+/// <param name="Chain">All layers above it, lowest first, the live one last; empty: nothing to merge.</param>
+public sealed record ReturnedVolume(VolumeName Volume, string Target, LayerRef Adopted, IReadOnlyList<LayerRef> Chain);
+
+/// <summary>Host address and port that lead to an address and port of a machine (the outer address of a fence, or the machine's own for adopted ones).</summary>
+public sealed record PublishedEndpoint(RouteId Id, RouteProtocol Protocol, string ListenAddress, int ListenPort, string TargetAddress, int TargetPort);
+
+public sealed record AttachedVolume(VolumeName Volume, string Target, LayerRef Layer);
+
+/// <summary>Owned copies, fences and files on the host, and the endpoints that are published.</summary>
+public sealed record OwnedThings(IReadOnlyList<OwnedThing> Things, IReadOnlyList<PublishedEndpoint> Endpoints);
+
+public enum OwnedKind { Machine, Fence, File }
+
+/// <param name="Key">Machine: its UUID. Fence: its tag. File: its path.</param>
+/// <param name="Bytes">Allocated bytes of a file, else 0.</param>
+public sealed record OwnedThing(OwnedKind Kind, string Key, string Description, long Bytes);

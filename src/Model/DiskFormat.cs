@@ -1,0 +1,2 @@
+namespace WeaveHypervisor.Model;
+public enum DiskFormat { Raw, Qcow2, Vhdx }

@@ -1,0 +1,63 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
+
+namespace WeaveHypervisor.Model;
+
+/// <summary>Implemented by every id: one text form that shows in logs, URLs, the database and JSON.</summary>
+public interface ITextId<TSelf> : IParsable<TSelf> where TSelf : struct, ITextId<TSelf>
+{
+    /// <summary>The noun used in error messages, for example "weave id".</summary>
+    static abstract string Noun { get; }
+    /// <summary>The text form; empty for <c>default</c>, which is never a valid id and is refused by every store.</summary>
+    string Text { get; }
+    /// <summary>Parses the text form; false, without an exception, where it is none.</summary>
+    static abstract bool TryCreate(string? text, out TSelf id);
+}
+
+/// <summary>Reads and writes ids as JSON strings, also as dictionary keys.</summary>
+public sealed class TextIdConverter<T> : JsonConverter<T> where T : struct, ITextId<T>
+{
+    public override T Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => Ids.Parse<T>(reader.GetString());
+    public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => writer.WriteStringValue(value.Text);
+    public override T ReadAsPropertyName(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => Ids.Parse<T>(reader.GetString());
+    public override void WriteAsPropertyName(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => writer.WritePropertyName(value.Text);
+}
+
+/// <summary>Parsing shared by all ids.</summary>
+public static partial class Ids
+{
+    /// <summary>Parses or throws <see cref="WeaveException"/> with <see cref="Fault.InvalidRequest"/> that names the noun and the allowed form.</summary>
+    public static T Parse<T>(string? text) where T : struct, ITextId<T> =>
+        T.TryCreate(text, out var id) ? id : throw new WeaveException(Fault.InvalidRequest,
+            $"{Quote(text)} is not a valid {T.Noun}.", "Use lower-case letters, digits and hyphens, starting with a letter or digit, at most 63 characters.");
+
+    /// <summary>A name that people choose: <c>[a-z0-9][a-z0-9-]{0,62}</c>.</summary>
+    public static bool IsName([NotNullWhen(true)] string? text) => text is not null && Name().IsMatch(text);
+
+    /// <summary>A name given by a hypervisor or its user: letters, digits, `.`, `_`, `-`, starting with a letter or digit, at most 63 characters.</summary>
+    public static bool IsLabel([NotNullWhen(true)] string? text) => text is not null && Label().IsMatch(text);
+
+    internal static bool TryGuid(string? text, string prefix, out Guid value)
+    {
+        value = default;
+        return text is not null && text.StartsWith(prefix, StringComparison.Ordinal)
+            && Guid.TryParseExact(text.AsSpan(prefix.Length), "N", out value) && value != Guid.Empty;
+    }
+
+    /// <summary>Quotes foreign text for a message: at most 80 characters, control and direction-changing characters escaped.</summary>
+    public static string Quote(string? text)
+    {
+        if (text is null) return "(nothing)";
+        var cut = text.Length > 80 ? text[..80] + "…" : text;
+        return "'" + string.Concat(cut.Select(c => char.IsControl(c) || char.GetUnicodeCategory(c) == System.Globalization.UnicodeCategory.Format || char.IsSurrogate(c)
+            ? $"\\u{(int)c:x4}" : c.ToString())) + "'";
+    }
+
+    [GeneratedRegex(@"\A[a-z0-9][a-z0-9-]{0,62}\z", RegexOptions.CultureInvariant)]
+    private static partial Regex Name();
+
+    [GeneratedRegex(@"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\z", RegexOptions.CultureInvariant)]
+    private static partial Regex Label();
+}

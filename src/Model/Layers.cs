@@ -1,0 +1,33 @@
+namespace WeaveHypervisor.Model;
+
+/// <summary>One disk file: which layer it is, where it is, how it is written. The path was chosen by the driver.</summary>
+public sealed record LayerRef(LayerId Id, string Path, DiskFormat Format, long VirtualSize);
+
+/// <summary>The memory of one machine at one snapshot: a flat RAM file and a device-state stream.</summary>
+public sealed record MemoryImage
+{
+    /// <summary>Flat file: page N of the main RAM block at offset N × 4096, holes for zero pages.</summary>
+    public required string FlatPath { get; init; }
+    /// <summary>Migration stream without the pages of the main block.</summary>
+    public required string DeviceStatePath { get; init; }
+    public required long RamBytes { get; init; }
+    /// <summary>Bytes allocated on disk by both files.</summary>
+    public required long StoredBytes { get; init; }
+    /// <summary>The flat file belongs to another image (a base) and only the device state is this image's own.</summary>
+    public bool SharesBase { get; init; }
+    /// <summary>Name of the main RAM block in the source, needed where the whole stream must be rebuilt.</summary>
+    public required string MainBlock { get; init; }
+}
+
+public enum RunState { Off, Running, Paused }
+
+/// <summary>What a snapshot promises of its instant, best first.</summary>
+public enum Consistency
+{
+    /// <summary>Memory and disks of one instant.</summary>
+    Machine,
+    /// <summary>Disks of one instant, file systems frozen by guest agents.</summary>
+    Filesystem,
+    /// <summary>Disks of one instant, as after a power cut.</summary>
+    Crash,
+}

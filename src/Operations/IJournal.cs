@@ -1,0 +1,43 @@
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Operations;
+
+/// <summary>
+/// The step journal and the leases: the truth about operations. Implemented by the stores; a conformance suite holds what is promised here.
+/// All writes are durable when the task ends.
+/// </summary>
+public interface IJournal
+{
+    /// <summary>
+    /// Writes a new operation and its idempotency key in one transaction. Same key and same hash: the operation that is there already is answered and nothing
+    /// is written. Same key and another hash: <see cref="Fault.InvalidRequest"/>. Keys are kept at least 24 hours.
+    /// </summary>
+    Task<Operation> SubmitAsync(Submission submission, CancellationToken stop);
+
+    Task<Operation?> FindAsync(OperationId id, CancellationToken stop);
+
+    /// <summary>Newest first. <paramref name="before"/> is the last id of the page before.</summary>
+    Task<IReadOnlyList<Operation>> ListAsync(EnvironmentId? environment, bool unfinishedOnly, int limit, OperationId? before, CancellationToken stop);
+
+    /// <summary>The oldest unfinished operation of an environment, or null.</summary>
+    Task<Operation?> NextAsync(EnvironmentId environment, CancellationToken stop);
+
+    /// <summary>
+    /// Replaces the operation if <paramref name="lease"/> is still the newest of its environment and the stored revision is one less than the given one;
+    /// otherwise <see cref="Fault.Conflict"/> and nothing is written. <see cref="Operation.CancelRequested"/> is never reset by this call: a request for
+    /// cancellation that was written meanwhile is kept, and answered.
+    /// </summary>
+    Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop);
+
+    /// <summary>Asks for cancellation; needs no lease. False: it had ended.</summary>
+    Task<bool> RequestCancelAsync(OperationId id, CancellationToken stop);
+
+    /// <summary>Takes the environment's lease if it is free, has expired, or is <paramref name="owner"/>'s own; null where another holds it. A new holder gets a greater number.</summary>
+    Task<Lease?> TryAcquireAsync(EnvironmentId environment, string owner, TimeSpan duration, CancellationToken stop);
+
+    /// <summary>Prolongs; null where it was lost.</summary>
+    Task<Lease?> RenewAsync(Lease lease, TimeSpan duration, CancellationToken stop);
+
+    /// <summary>Gives it back; no effect where it was lost.</summary>
+    Task ReleaseAsync(Lease lease, CancellationToken stop);
+}

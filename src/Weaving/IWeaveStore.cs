@@ -1,0 +1,58 @@
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+
+namespace WeaveHypervisor.Weaving;
+
+/// <summary>
+/// Everything that the product knows of environments, weaves, snapshots, layers and routes. Reads never wait for a hypervisor (invariant 7).
+/// Implemented by the stores; a conformance suite holds what is promised here. <c>default</c> ids are refused (<see cref="Fault.InvalidRequest"/>).
+/// </summary>
+public interface IWeaveStore
+{
+    Task<IReadOnlyList<ManagedEnvironment>> ListEnvironmentsAsync(CancellationToken stop);
+    Task<ManagedEnvironment?> FindEnvironmentAsync(EnvironmentId id, CancellationToken stop);
+
+    /// <summary>All weaves of an environment, oldest first.</summary>
+    Task<IReadOnlyList<Weave>> ListWeavesAsync(EnvironmentId environment, CancellationToken stop);
+    Task<Weave?> FindWeaveAsync(EnvironmentId environment, WeaveId id, CancellationToken stop);
+
+    /// <summary>Snapshots of an environment in order of their instants, then ids; both limits inclusive.</summary>
+    Task<IReadOnlyList<Snapshot>> ListSnapshotsAsync(EnvironmentId environment, DateTimeOffset? from, DateTimeOffset? to, CancellationToken stop);
+    Task<Snapshot?> FindSnapshotAsync(SnapshotId id, CancellationToken stop);
+
+    Task<IReadOnlyList<Layer>> ListLayersAsync(EnvironmentId environment, CancellationToken stop);
+
+    /// <summary>Routes of one environment, or of all where null.</summary>
+    Task<IReadOnlyList<Route>> ListRoutesAsync(EnvironmentId? environment, CancellationToken stop);
+
+    /// <summary>Which weave was active since when, oldest first.</summary>
+    Task<IReadOnlyList<Activation>> ListActivationsAsync(EnvironmentId environment, CancellationToken stop);
+
+    /// <summary>
+    /// Writes all of <paramref name="change"/> or nothing, durably. With <paramref name="lease"/>: refused (<see cref="Fault.Conflict"/>) where a newer
+    /// holder has the environment. Adding what exists: <see cref="Fault.AlreadyExists"/>; upserts replace; deletes of what is gone succeed.
+    /// </summary>
+    Task CommitAsync(StoreChange change, Lease? lease, CancellationToken stop);
+}
+
+/// <summary>One atomic change of the store. Deleting an environment deletes all that belongs to it.</summary>
+public sealed record StoreChange
+{
+    /// <summary>Must not exist yet.</summary>
+    public ManagedEnvironment? AddEnvironment { get; init; }
+    public IReadOnlyList<Weave> AddWeaves { get; init; } = [];
+    public IReadOnlyList<Snapshot> AddSnapshots { get; init; } = [];
+    public IReadOnlyList<Route> AddRoutes { get; init; } = [];
+    public IReadOnlyList<Activation> AddActivations { get; init; } = [];
+
+    public IReadOnlyList<ManagedEnvironment> PutEnvironments { get; init; } = [];
+    public IReadOnlyList<Weave> PutWeaves { get; init; } = [];
+    public IReadOnlyList<Snapshot> PutSnapshots { get; init; } = [];
+    public IReadOnlyList<Layer> PutLayers { get; init; } = [];
+
+    public IReadOnlyList<EnvironmentId> DeleteEnvironments { get; init; } = [];
+    public IReadOnlyList<(EnvironmentId Environment, WeaveId Weave)> DeleteWeaves { get; init; } = [];
+    public IReadOnlyList<SnapshotId> DeleteSnapshots { get; init; } = [];
+    public IReadOnlyList<LayerId> DeleteLayers { get; init; } = [];
+    public IReadOnlyList<RouteId> DeleteRoutes { get; init; } = [];
+}

@@ -1,0 +1,81 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+
+namespace WeaveHypervisor.Weaving;
+
+/// <summary>
+/// The product's verbs. Each checks what can be checked from our own state, writes one operation to the journal, wakes a runner and answers the operation;
+/// it never waits for a hypervisor. What is refused here (NotFound, AlreadyExists, Conflict with holders, InvalidRequest) leaves no trace.
+/// </summary>
+public interface IWeaver
+{
+    Task<Operation> AdoptAsync(AdoptRequest request, Caller caller, CancellationToken stop);
+    /// <summary>Gives the machines back as they were adopted. Refused with holders while other weaves exist, unless forced: then those and all history go first.</summary>
+    Task<Operation> ReleaseAsync(EnvironmentId environment, bool force, Caller caller, CancellationToken stop);
+    Task<Operation> SnapshotAsync(SnapshotRequest request, Caller caller, CancellationToken stop);
+    Task<Operation> DeleteSnapshotAsync(SnapshotId snapshot, Caller caller, CancellationToken stop);
+    Task<Operation> CreateWeaveAsync(CreateWeaveRequest request, Caller caller, CancellationToken stop);
+    /// <summary>Refused for `main`, the active weave, and one with snapshots, unless <paramref name="withSnapshots"/>.</summary>
+    Task<Operation> DeleteWeaveAsync(EnvironmentId environment, WeaveId weave, bool withSnapshots, Caller caller, CancellationToken stop);
+    Task<Operation> ActivateAsync(ActivateRequest request, Caller caller, CancellationToken stop);
+    Task<Operation> ChangePowerAsync(EnvironmentId environment, WeaveId weave, WeavePower change, Caller caller, CancellationToken stop);
+    Task<Operation> PublishRouteAsync(RouteRequest request, Caller caller, CancellationToken stop);
+    Task<Operation> WithdrawRouteAsync(EnvironmentId environment, RouteId route, Caller caller, CancellationToken stop);
+    Task<bool> CancelAsync(OperationId operation, CancellationToken stop);
+
+    /// <summary>The timeline of an environment, snapshots and weaves as one tree.</summary>
+    Task<Timeline> TimelineAsync(EnvironmentId environment, DateTimeOffset? from, DateTimeOffset? to, CancellationToken stop);
+    /// <summary>Where a route can be reached, from stored facts.</summary>
+    Task<IReadOnlyList<RouteView>> RoutesAsync(EnvironmentId environment, WeaveId? weave, CancellationToken stop);
+    /// <summary>Compares the store with the host: what is left over, missing or changed. With <paramref name="repair"/> it also removes left-overs, republishes routes, makes broken fences whole.</summary>
+    Task<ReconciliationReport> ReconcileAsync(bool repair, CancellationToken stop);
+}
+
+/// <summary>Who asks, for the audit log and the journal, with the key that makes a repeated request the same request.</summary>
+public sealed record Caller(string Name, string? IdempotencyKey = null, string? RequestHash = null);
+
+public sealed record AdoptRequest(EnvironmentId Environment, IReadOnlyList<MachineRequest> Machines);
+
+/// <param name="Weave">Null: the active one.</param>
+public sealed record SnapshotRequest(EnvironmentId Environment, WeaveId? Weave, string? Label, bool Memory, bool Quiesce);
+
+/// <summary>At most one of <see cref="At"/> and <see cref="Snapshot"/>; neither: from now.</summary>
+public sealed record CreateWeaveRequest
+{
+    public required EnvironmentId Environment { get; init; }
+    /// <summary>Null: one is generated.</summary>
+    public WeaveId? Weave { get; init; }
+    public DateTimeOffset? At { get; init; }
+    public SnapshotId? Snapshot { get; init; }
+    /// <summary>The line on which <see cref="At"/> is looked up, or the weave whose now is taken; null: what was (or is) active.</summary>
+    public WeaveId? Source { get; init; }
+    public StartMode Start { get; init; } = StartMode.Resume;
+    public UplinkMode Uplink { get; init; } = UplinkMode.None;
+    public TimeSpan? TimeToLive { get; init; }
+}
+
+/// <param name="Probe">Must answer on the target weave before anything is switched; null: none.</param>
+public sealed record ActivateRequest(EnvironmentId Environment, WeaveId Weave, ProbeSpec? Probe);
+
+/// <param name="HttpPath">Null: a TCP connection is enough; otherwise GET of this path must answer 2xx or 3xx.</param>
+public sealed record ProbeSpec(MachineName Machine, int Port, string? HttpPath, TimeSpan Timeout);
+
+public enum WeavePower { Start, Stop, PowerOff, Pause, Resume }
+
+/// <param name="Weave">Null: the route follows the active weave.</param>
+/// <param name="Machine">Null: allowed where the environment has one machine only.</param>
+/// <param name="ListenAddress">Null: 127.0.0.1.</param>
+/// <param name="ListenPort">Null: a free one is chosen from the service's range.</param>
+public sealed record RouteRequest(EnvironmentId Environment, WeaveId? Weave, MachineName? Machine, int TargetPort, RouteProtocol Protocol, string? ListenAddress, int? ListenPort);
+
+/// <param name="Weave">The weave that it leads to now.</param>
+/// <param name="FollowsActive">True: it moves with activation.</param>
+/// <param name="Target">Host address and port behind it now; null where the weave has no such machine any more.</param>
+public sealed record RouteView(Route Route, WeaveId Weave, bool FollowsActive, string? Target);
+
+/// <summary>All that the tree view shows, in one read.</summary>
+public sealed record Timeline(ManagedEnvironment Environment, IReadOnlyList<Weave> Weaves, IReadOnlyList<Snapshot> Snapshots, IReadOnlyList<Activation> Activations);
+
+/// <param name="Repaired">What was done, a sentence each; empty without repair.</param>
+public sealed record ReconciliationReport(IReadOnlyList<Finding> Findings, IReadOnlyList<string> Repaired);
