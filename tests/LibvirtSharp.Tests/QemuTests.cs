@@ -3,6 +3,7 @@ using System.Diagnostics;
 namespace LibvirtSharp.Tests;
 
 /// <summary>The bindings against a paused QEMU machine with one small disk; needs a libvirtd that answers on qemu:///system.</summary>
+[System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
 public sealed class QemuTests : IAsyncLifetime
 {
     private readonly string _name = "wls-" + Guid.NewGuid().ToString("N")[..8];
