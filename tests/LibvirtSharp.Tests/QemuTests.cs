@@ -77,4 +77,23 @@ public sealed class QemuTests : IAsyncLifetime
         Assert.Null(await _domain.GetBlockJobInfoAsync("vda"));
         Assert.DoesNotContain("top.qcow2", await _domain.GetXmlAsync());
     }
+
+    [Fact]
+    public async Task A_network_runs_between_definition_and_undefinition()
+    {
+        using var network = await _connection.DefineNetworkAsync($"<network><name>{_name}</name><bridge name='{_name}'/></network>");
+        try
+        {
+            await network.CreateAsync();
+            Assert.True(await network.IsActiveAsync());
+            Assert.Equal(_name, await network.GetBridgeNameAsync());
+            Assert.Empty(await network.GetDhcpLeasesAsync());
+            await network.DestroyAsync();
+            Assert.False(await network.IsActiveAsync());
+        }
+        finally
+        {
+            await network.UndefineAsync();
+        }
+    }
 }
