@@ -1,0 +1,157 @@
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Disks;
+
+/// <summary>Numeric owner of a file. Given only where another user (QEMU's) must open it.</summary>
+public readonly record struct FileOwner(uint User, uint Group);
+
+/// <summary>
+/// Files that are whole or absent after a crash at any instant: written beside their place, synced, renamed into it, the folder synced.
+/// All errors are <see cref="WeaveException"/>s. On Windows folders cannot be synced (NTFS journals names itself) and modes and owners are ignored.
+/// </summary>
+public static class DurableFile
+{
+    /// <summary>Read and write for the owner alone (0600).</summary>
+    public const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    /// <summary>The name beside <paramref name="path"/> under which it is written; a crash may leave it, a repeat overwrites it.</summary>
+    public static string PartOf(string path) => path + ".part";
+
+    /// <summary>Creates or replaces <paramref name="path"/> with what <paramref name="write"/> writes. After an error the old content is there still.</summary>
+    public static void Write(string path, Action<FileStream> write, UnixFileMode mode = Private, FileOwner? owner = null)
+    {
+        var part = PartOf(path);
+        try
+        {
+            try
+            {
+                using (var file = OpenPart(path, mode))
+                {
+                    write(file);
+                    file.Flush(flushToDisk: true);
+                }
+                Commit(path, mode, owner);
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                throw DiskFaults.From(error, $"write {Ids.Quote(path)}");
+            }
+        }
+        catch
+        {
+            TryDelete(part);
+            throw;
+        }
+    }
+
+    /// <summary>Opens the part file anew and empty, with <paramref name="mode"/> from its first moment.</summary>
+    public static FileStream OpenPart(string path, UnixFileMode mode = Private, FileOptions options = FileOptions.None)
+    {
+        var part = PartOf(path);
+        try
+        {
+            // A part file that a crash left may have another mode, or be somebody's link: never written through.
+            File.Delete(part);
+            var how = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Share = FileShare.Read, BufferSize = 0, Options = options };
+            if (!OperatingSystem.IsWindows()) how.UnixCreateMode = mode;
+            return new FileStream(part, how);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFaults.From(error, $"create {Ids.Quote(part)}");
+        }
+    }
+
+    /// <summary>Renames the part file, which the caller has written and synced, into place and syncs the folder. Replaces what is there.</summary>
+    public static void Commit(string path, UnixFileMode mode = Private, FileOwner? owner = null)
+    {
+        var part = PartOf(path);
+        try
+        {
+            if (!OperatingSystem.IsWindows())
+            {
+                File.SetUnixFileMode(part, mode);       // the creation mode passed through the umask
+                if (owner is { } to) Posix.ChangeOwner(part, to.User, to.Group, $"give {Ids.Quote(part)} to user {to.User}");
+            }
+            File.Move(part, path, overwrite: true);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFaults.From(error, $"move {Ids.Quote(part)} into place");
+        }
+        SyncFolder(FolderOf(path));
+    }
+
+    /// <summary>Makes a folder and the missing ones above it with <paramref name="mode"/>, durably. There already: its mode and owner are set all the same.</summary>
+    public static void CreateDirectory(string path, UnixFileMode mode, FileOwner? owner = null)
+    {
+        path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        try
+        {
+            if (!Directory.Exists(path))
+            {
+                var above = FolderOf(path);
+                if (!Directory.Exists(above)) CreateDirectory(above, mode, owner);
+                if (OperatingSystem.IsWindows()) Directory.CreateDirectory(path);
+                else Directory.CreateDirectory(path, mode);
+                SyncFolder(above);
+            }
+            if (OperatingSystem.IsWindows()) return;
+            if (File.GetUnixFileMode(path) != mode) File.SetUnixFileMode(path, mode);
+            if (owner is { } to) Posix.ChangeOwner(path, to.User, to.Group, $"give {Ids.Quote(path)} to user {to.User}");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFaults.From(error, $"create the folder {Ids.Quote(path)}");
+        }
+    }
+
+    /// <summary>Deletes a file, and what a crash left beside it, so that it is gone after a power cut too. Not there: success.</summary>
+    public static void Delete(string path)
+    {
+        var folder = FolderOf(path);
+        try
+        {
+            if (!Directory.Exists(folder)) return;
+            File.Delete(path);
+            File.Delete(PartOf(path));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFaults.From(error, $"delete {Ids.Quote(path)}");
+        }
+        SyncFolder(folder);
+    }
+
+    /// <summary>Syncs the content of a file that another program has written.</summary>
+    public static void SyncFile(string path)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        var what = $"sync {Ids.Quote(path)}";
+        using var handle = Posix.OpenForReading(path, what);
+        Posix.Sync(handle, what);
+    }
+
+    /// <summary>Syncs the names in a folder to disk; nothing on Windows.</summary>
+    public static void SyncFolder(string folder)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        var what = $"sync the folder {Ids.Quote(folder)}";
+        using var handle = Posix.OpenForReading(folder, what);
+        Posix.Sync(handle, what);
+    }
+
+    /// <summary>Deletes best-effort, for use after another error that matters more.</summary>
+    public static void TryDelete(string path)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+        }
+    }
+
+    private static string FolderOf(string path) => Path.GetDirectoryName(Path.GetFullPath(path)) ?? path;
+}
