@@ -30,6 +30,9 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>The path at which a new layer is to be made. Pure: same arguments, same answer, nothing is touched.</summary>
     string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer);
 
+    /// <summary>The name that a copy of a machine gets on the hypervisor. Pure.</summary>
+    string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => $"weave.{environment}.{weave}.{machine}";
+
     /// <summary>The two paths (flat RAM file, device state) of a memory image to be made. Pure.</summary>
     (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine);
 

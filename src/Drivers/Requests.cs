@@ -53,6 +53,8 @@ public sealed record InstantiateRequest
     public required EnvironmentId Environment { get; init; }
     public required WeaveId Weave { get; init; }
     public required FenceTag Tag { get; init; }
+    /// <summary>Names of the fence's networks, in the order of <see cref="FenceSpec.Networks"/>.</summary>
+    public IReadOnlyList<NetworkName> Networks { get; init; } = [];
     public required IReadOnlyList<CopyMachine> Machines { get; init; }
     /// <summary>Start nothing that is not paused: for looking before leaping.</summary>
     public bool LeavePaused { get; init; }
