@@ -14,6 +14,12 @@ public interface IJournal
     /// </summary>
     Task<Operation> SubmitAsync(Submission submission, CancellationToken stop);
 
+    /// <summary>
+    /// The operation that <see cref="SubmitAsync"/> wrote under that idempotency key; null where there is none. Another hash: <see cref="Fault.InvalidRequest"/>.
+    /// A request that is repeated must not be refused because its first sending has succeeded.
+    /// </summary>
+    Task<Operation?> FindRepeatedAsync(string idempotencyKey, string requestHash, CancellationToken stop) => Task.FromResult<Operation?>(null);
+
     Task<Operation?> FindAsync(OperationId id, CancellationToken stop);
 
     /// <summary>Newest first. <paramref name="before"/> is the last id of the page before.</summary>

@@ -1,0 +1,114 @@
+using System.Runtime.CompilerServices;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Operations;
+
+/// <summary>Where operations are handed in, waited for, watched and cancelled. It runs nothing itself: a queue wakes an <see cref="OperationRunner"/>.</summary>
+public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOperationQueue queue, ProgressBoard board, TimeProvider clock)
+{
+    /// <summary>How often the journal is read for operations that another process runs.</summary>
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// Writes a new operation with all its steps pending, then wakes a runner. The operation is durable when the task ends. A key that was used with
+    /// the same hash answers the earlier operation; with another hash <see cref="Fault.InvalidRequest"/>. An unknown kind: <see cref="Fault.Unsupported"/>.
+    /// </summary>
+    /// <param name="planJson">JSON of the plan type of that kind's step list.</param>
+    public async Task<Operation> SubmitAsync(string kind, EnvironmentId environment, string subject, string planJson, string requestedBy,
+        string? idempotencyKey = null, string? requestHash = null, CancellationToken stop = default)
+    {
+        var list = catalogue.Get(kind);
+        var operation = new Operation
+        {
+            Id = OperationId.New(clock),
+            Kind = kind,
+            Version = list.Version,
+            Environment = environment,
+            Subject = subject,
+            RequestedBy = requestedBy,
+            CreatedAt = clock.GetUtcNow(),
+            State = OperationState.Queued,
+            Plan = planJson,
+            Steps = [.. list.StepNames.Select(name => new StepRecord(name, StepState.Pending))],
+        };
+        var stored = await journal.SubmitAsync(new(operation, idempotencyKey, requestHash), stop).ConfigureAwait(false);
+        board.Report(stored);
+        // A repeated request needs no second wake-up.
+        if (stored.Id == operation.Id) queue.Enqueue(stored.Id);
+        return stored;
+    }
+
+    /// <summary>The operation when it has ended, or as it is after <paramref name="limit"/>. <see cref="Fault.NotFound"/> where there is none.</summary>
+    public async Task<Operation> WaitAsync(OperationId id, TimeSpan limit, CancellationToken stop)
+    {
+        var began = clock.GetTimestamp();
+        while (true)
+        {
+            var operation = await GetAsync(id, stop).ConfigureAwait(false);
+            var left = limit - clock.GetElapsedTime(began);
+            if (operation.IsEnded || left <= TimeSpan.Zero) return operation;
+            await board.ChangedAsync(id, left < Poll ? left : Poll, clock, stop).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// What is known now, then every change, coalesced to the newest, until the operation ended. Also follows operations that another process runs, then
+    /// without progress. <see cref="Fault.NotFound"/> where there is none.
+    /// </summary>
+    public async IAsyncEnumerable<OperationEvent> WatchAsync(OperationId id, [EnumeratorCancellation] CancellationToken stop = default)
+    {
+        Operation? told = null;
+        OperationProgress? toldProgress = null;
+        while (true)
+        {
+            var operation = await GetAsync(id, stop).ConfigureAwait(false);
+            if (told is null || operation.Revision > told.Revision)
+            {
+                var kind = told?.State == operation.State ? OperationEventKind.Step : OperationEventKind.State;
+                told = operation;
+                yield return new(id, kind, operation, null);
+                if (operation.IsEnded) yield break;
+            }
+            if (board.Find(id) is { } progress && !ReferenceEquals(progress, toldProgress))
+            {
+                toldProgress = progress;
+                yield return new(id, OperationEventKind.Progress, told, progress);
+            }
+            await board.ChangedAsync(id, Poll, clock, stop).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Asks for cancellation; the runner undoes what was done, unless the operation is past its point of no return. False: it had ended.</summary>
+    public async Task<bool> CancelAsync(OperationId id, CancellationToken stop)
+    {
+        await GetAsync(id, stop).ConfigureAwait(false);
+        if (!await journal.RequestCancelAsync(id, stop).ConfigureAwait(false)) return false;
+        // Who runs it is told, or reads it in the journal; one that waits has its wake-up before it.
+        board.SignalCancel(id);
+        return true;
+    }
+
+    /// <summary>
+    /// At the start of a service: wakes a runner for every unfinished operation, oldest first. Later: for those whose environment is not at work
+    /// (<paramref name="isAtWork"/>), because a wake-up was lost. Answers how many were woken.
+    /// </summary>
+    public async Task<int> ResumeAllAsync(CancellationToken stop, Func<EnvironmentId, bool>? isAtWork = null)
+    {
+        const int page = 200;
+        var unfinished = new List<OperationId>();
+        OperationId? before = null;
+        while (true)
+        {
+            var found = await journal.ListAsync(null, true, page, before, stop).ConfigureAwait(false);
+            unfinished.AddRange(found.Where(o => isAtWork?.Invoke(o.Environment) != true).Select(o => o.Id));
+            if (found.Count < page) break;
+            before = found[^1].Id;
+        }
+        unfinished.Reverse();
+        foreach (var id in unfinished) queue.Enqueue(id);
+        return unfinished.Count;
+    }
+
+    private async Task<Operation> GetAsync(OperationId id, CancellationToken stop) => await journal.FindAsync(id, stop).ConfigureAwait(false)
+        ?? throw new WeaveException(Fault.NotFound, $"There is no operation '{id}'.", "List the operations.");
+}

@@ -1,0 +1,136 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Operations;
+
+/// <summary>
+/// Runs the operations of environments from the journal: one at a time in each environment, in order of submission, under the environment's lease.
+/// What a step is about to do is written before it is done, so a process that dies at any instant leaves an operation that a runner can take up again.
+/// Safe for concurrent use; one instance per process.
+/// </summary>
+/// <param name="owner">Names this process in leases. A name that is the same after a restart takes its leases back at once; two processes that live at the same time must not share one.</param>
+public sealed partial class OperationRunner(IJournal journal, StepCatalogue catalogue, TimeProvider clock, ProgressBoard board, string owner, RunnerOptions options,
+    ILogger<OperationRunner> log)
+{
+    private readonly ConcurrentDictionary<EnvironmentId, byte> _running = new();
+
+    /// <summary>True while this process runs operations of that environment, or waits for its lease.</summary>
+    public bool Runs(EnvironmentId environment) => _running.ContainsKey(environment);
+
+    /// <summary>
+    /// Runs the environment of that operation, as <see cref="RunEnvironmentAsync"/> does, until that operation has ended: what was submitted before it comes first,
+    /// what was submitted after it is left. Answers the operation that is to be woken next, because its own wake-up may have come and gone meanwhile; null where there
+    /// is none or another run of this process goes on. No effect where there is no such operation, or it has ended.
+    /// </summary>
+    public async Task<OperationId?> RunAsync(OperationId id, CancellationToken stop)
+    {
+        if (await journal.FindAsync(id, stop).ConfigureAwait(false) is not { IsEnded: false } operation) return null;
+        var worked = await RunAsync(operation.Environment, async () => await journal.FindAsync(id, stop).ConfigureAwait(false) is { IsEnded: false }, id, stop).ConfigureAwait(false);
+        return worked ? (await journal.NextAsync(operation.Environment, stop).ConfigureAwait(false))?.Id : null;
+    }
+
+    /// <summary>
+    /// Ends when no unfinished operation is left, or at once where this process runs the environment already (then that run does the work). Waits while another
+    /// process holds the lease. Operations that fail do not fail this task: how they ended is in the journal. Throws <see cref="OperationCanceledException"/>
+    /// on <paramref name="stop"/>, with the operation left as it is to be resumed; <see cref="WeaveException"/> where the journal cannot be used, or where
+    /// an operation was begun by a version with other steps (<see cref="Fault.Unsupported"/>; it stays as it is).
+    /// </summary>
+    // After each run one more look: an operation that came between the last look and the end of the run has had its wake-up already.
+    public Task RunEnvironmentAsync(EnvironmentId environment, CancellationToken stop) =>
+        RunAsync(environment, async () => await journal.NextAsync(environment, stop).ConfigureAwait(false) is not null, null, stop);
+
+    /// <summary>False where another run of this process has the environment.</summary>
+    private async Task<bool> RunAsync(EnvironmentId environment, Func<Task<bool>> isLeft, OperationId? until, CancellationToken stop)
+    {
+        while (await isLeft().ConfigureAwait(false))
+        {
+            if (!_running.TryAdd(environment, 0)) return false;
+            try
+            {
+                var lease = await journal.TryAcquireAsync(environment, owner, options.LeaseDuration, stop).ConfigureAwait(false);
+                if (lease is null) await Task.Delay(options.RenewEvery, clock, stop).ConfigureAwait(false);
+                else await RunUnderLeaseAsync(lease, until, stop).ConfigureAwait(false);
+            }
+            finally
+            {
+                _running.TryRemove(environment, out _);
+            }
+        }
+        return true;
+    }
+
+    private async Task RunUnderLeaseAsync(Lease lease, OperationId? until, CancellationToken stop)
+    {
+        using var lost = new CancellationTokenSource();
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var renewal = KeepAsync(lease, lost, ended.Token);
+        try
+        {
+            while (await journal.NextAsync(lease.Environment, stop).ConfigureAwait(false) is { } operation)
+            {
+                await new OperationRun(operation, lease, journal, catalogue, clock, board, options, log).RunAsync(lost.Token, stop).ConfigureAwait(false);
+                if (operation.Id == until) break;
+            }
+        }
+        catch (LeaseLostException)
+        {
+            LeaseLost(log, lease.Environment, lease.Number);
+            await Task.Delay(options.FirstBackoff, clock, stop).ConfigureAwait(false);
+        }
+        finally
+        {
+            await ended.CancelAsync().ConfigureAwait(false);
+            await renewal.ConfigureAwait(false);
+            await GiveBackAsync(lease).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Prolongs the lease until it is lost (<paramref name="lost"/> is then cancelled), or until <paramref name="ended"/>.</summary>
+    private async Task KeepAsync(Lease lease, CancellationTokenSource lost, CancellationToken ended)
+    {
+        var expires = lease.ExpiresAt;
+        while (true)
+        {
+            try
+            {
+                await Task.Delay(options.RenewEvery, clock, ended).ConfigureAwait(false);
+                var renewed = await journal.RenewAsync(lease, options.LeaseDuration, ended).ConfigureAwait(false);
+                if (renewed is null) break;
+                expires = renewed.ExpiresAt;
+            }
+            catch (OperationCanceledException) when (ended.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                // The journal may answer again before the lease ends; after that another runner may have begun.
+                RenewalFailed(log, e, lease.Environment);
+                if (clock.GetUtcNow() >= expires - options.RenewEvery) break;
+            }
+        }
+        await lost.CancelAsync().ConfigureAwait(false);
+    }
+
+    private async Task GiveBackAsync(Lease lease)
+    {
+        try
+        {
+            await journal.ReleaseAsync(lease, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            RenewalFailed(log, e, lease.Environment);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "The lease {Number} of environment {Environment} was lost; its work stops here and is taken up by the next holder.")]
+    private static partial void LeaseLost(ILogger log, EnvironmentId environment, long number);
+
+    [LoggerMessage(LogLevel.Warning, "The lease of environment {Environment} could not be prolonged or given back.")]
+    private static partial void RenewalFailed(ILogger log, Exception e, EnvironmentId environment);
+}
+
+/// <summary>Another runner has the environment, or may have it: stop without a further effect.</summary>
+internal sealed class LeaseLostException(Exception? inner = null) : Exception("The lease was lost.", inner);
