@@ -1,0 +1,212 @@
+using WeaveHypervisor.Disks;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Simulator;
+
+/// <summary>
+/// An imaginary hypervisor host. It lives on when the driver object or the service is thrown away and made again, as a real one does. Disk files are real
+/// (small raw files and qcow2 overlays under <see cref="Root"/>); what guests write is kept beside them, per file, as lines of text. Thread-safe.
+/// </summary>
+public sealed partial class SimulatedHost : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly bool _ownsRoot;
+
+    /// <param name="root">Folder for all files; null: a temporary one, deleted with the host.</param>
+    public SimulatedHost(string? root = null, TimeProvider? clock = null)
+    {
+        _ownsRoot = root is null;
+        Root = root ?? Directory.CreateTempSubdirectory("weave-simulated").FullName;
+        Clock = clock ?? TimeProvider.System;
+        Directory.CreateDirectory(UserFolder);
+    }
+
+    public string Root { get; }
+    public TimeProvider Clock { get; }
+    /// <summary>The driver's own tree.</summary>
+    public string Tree => Path.Combine(Root, "environments");
+    /// <summary>Where users' machines have their disks.</summary>
+    public string UserFolder => Path.Combine(Root, "user");
+    /// <summary>What the host says is free.</summary>
+    public long FreeBytes { get; set; } = 1L << 40;
+    /// <summary>Pause that a capture reports for each running machine.</summary>
+    public TimeSpan Pause { get; set; } = TimeSpan.FromMilliseconds(20);
+    /// <summary>False: nothing answers, every call but host inspection is Unavailable.</summary>
+    public bool IsUp { get; set; } = true;
+    /// <summary>Called within calls at named points, such as "capture:paused:web" and "capture:switched:web"; may throw, to fail a call half way.</summary>
+    public Func<string, CancellationToken, Task>? At { get; set; }
+    /// <summary>Ports that programs of the host or other owners listen on: "tcp 8080".</summary>
+    public HashSet<string> ForeignListeners { get; } = [];
+
+    internal Dictionary<Guid, SimulatedMachine> Machines { get; } = [];
+    internal Dictionary<NetworkName, NetworkBlueprint> Networks { get; } = [];
+    internal Dictionary<FenceTag, SimulatedFence> Fences { get; } = [];
+    internal List<PublishedEndpoint> Published { get; set; } = [];
+    /// <summary>Lines that were written into a file while it was the live one, and the file below it.</summary>
+    internal Dictionary<string, List<string>> Content { get; } = [];
+    internal Dictionary<string, string> Below { get; } = [];
+
+    internal T Locked<T>(Func<T> act)
+    {
+        lock (_gate) return act();
+    }
+
+    internal void Locked(Action act)
+    {
+        lock (_gate) act();
+    }
+
+    /// <summary>Adds a network of the user's: gateway .1 of <paramref name="prefix"/> (such as "10.20.30"), /24, DHCP.</summary>
+    public NetworkName AddNetwork(string name, string prefix) => Locked(() =>
+    {
+        var network = NetworkName.Parse(name);
+        Networks[network] = new()
+        {
+            Name = network, Gateway = $"{prefix}.1", PrefixLength = 24, GatewayMac = $"52:54:00:00:00:{Networks.Count + 1:x2}", Dhcp = true, DhcpStart = $"{prefix}.100", DhcpEnd = $"{prefix}.200",
+        };
+        return network;
+    });
+
+    /// <summary>
+    /// Adds a user's machine, running unless <paramref name="running"/> is false, with one NIC and one raw disk of 1 MiB per name in <paramref name="disks"/> (default "vda").
+    /// </summary>
+    public MachineRef AddUserMachine(string name, string address, string network = "lan", bool running = true, long memoryBytes = 64L << 20, string? memoryRefusal = null, params string[] disks)
+    {
+        if (!Locked(() => Networks.ContainsKey(NetworkName.Parse(network)))) AddNetwork(network, address[..address.LastIndexOf('.')]);
+        if (disks.Length == 0) disks = ["vda"];
+        var paths = disks.ToDictionary(d => d, d => Path.Combine(UserFolder, $"{name}-{d}.raw"));
+        foreach (var path in paths.Values)
+            DurableFile.Write(path, file => file.SetLength(1 << 20));
+        return Locked(() =>
+        {
+            var mac = $"52:54:00:01:00:{Machines.Count + 1:x2}";
+            var machine = new SimulatedMachine
+            {
+                Ref = new(MachineName.Parse(name), name, Guid.NewGuid()), RunState = running ? RunState.Running : RunState.Off, MemoryBytes = memoryBytes, MemoryRefusal = memoryRefusal,
+                Nics = [new(mac, NetworkName.Parse(network), [address])],
+            };
+            foreach (var (target, path) in paths) machine.Disks[target] = new(path, DiskFormat.Raw, 1 << 20);
+            if (running) machine.Boot();
+            Machines[machine.Ref.Uuid] = machine;
+            return machine.Ref;
+        });
+    }
+
+    /// <summary>Makes a reason why examination must refuse a user's machine.</summary>
+    public void RefuseAdoption(string hypervisorName, string reason) => Locked(() => Machines.Values.Single(m => m.Ref.HypervisorName == hypervisorName).Refusals.Add(reason));
+
+    /// <summary>Places an order with a machine: written to its first disk and counted in its RAM. Conflict where it does not run.</summary>
+    public void Order(Guid uuid, string order) => Locked(() =>
+    {
+        var machine = Machines.GetValueOrDefault(uuid);
+        if (machine is not { RunState: RunState.Running }) throw new WeaveException(Fault.Conflict, $"Machine {uuid} does not run.");
+        ContentOf(machine.Disks.Values.First().Path).Add(order);
+        machine.Counter++;
+    });
+
+    /// <summary>What a machine answers; null where it does not run.</summary>
+    public SimulatedAnswer? Ask(Guid uuid) => Locked(() => Machines.GetValueOrDefault(uuid) is { RunState: RunState.Running } machine ? AnswerOf(machine) : null);
+
+    /// <summary>What answers at a host address: an outer address of a fence, or the own address of a user's machine. Null where nothing does.</summary>
+    public SimulatedAnswer? Ask(string address) => Locked(() =>
+    {
+        foreach (var fence in Fences.Values)
+            if (fence.Addresses.FirstOrDefault(a => a.Outer == address) is { } inner)
+                return Machines.Values.FirstOrDefault(m => m.Tag == fence.Tag && m.RunState == RunState.Running && m.Nics.Any(n => n.Mac == inner.Mac)) is { } copy ? AnswerOf(copy) : null;
+        return Machines.Values.FirstOrDefault(m => m.Tag is null && m.RunState == RunState.Running && m.Nics.Any(n => n.Addresses.Contains(address))) is { } machine ? AnswerOf(machine) : null;
+    });
+
+    /// <summary>What answers at a published port; null where nothing does.</summary>
+    public SimulatedAnswer? AskPort(int port, RouteProtocol protocol = RouteProtocol.Tcp) =>
+        Locked(() => Published.FirstOrDefault(e => e.ListenPort == port && e.Protocol == protocol)) is { } endpoint ? Ask(endpoint.TargetAddress) : null;
+
+    /// <summary>A foreign hand powers a machine off. Copies are gone with it, as transient machines are.</summary>
+    public void KillMachine(Guid uuid) => Locked(() =>
+    {
+        if (Machines.GetValueOrDefault(uuid) is not { } machine) return;
+        machine.RunState = RunState.Off;
+        if (machine.Tag is not null) Machines.Remove(uuid);
+    });
+
+    /// <summary>A foreign hand removes a fence.</summary>
+    public void BreakFence(FenceTag tag) => Locked(() => Fences.Remove(tag));
+
+    /// <summary>Power cut: all machines off, copies and fences gone, files stay.</summary>
+    public void Reboot() => Locked(() =>
+    {
+        foreach (var uuid in Machines.Keys.ToArray()) KillMachine(uuid);
+        Fences.Clear();
+        Published = [];
+    });
+
+    /// <summary>A guest that does not let go of a volume when it is asked to.</summary>
+    public void HoldVolume(Guid uuid, string target) => Locked(() => Machines[uuid].Held.Add(target));
+
+    /// <summary>Run states by hypervisor name, for looking whether anything was left paused.</summary>
+    public IReadOnlyDictionary<string, RunState> RunStates => Locked(() => Machines.Values.ToDictionary(m => m.Ref.HypervisorName, m => m.RunState));
+
+    internal List<string> ContentOf(string path)
+    {
+        if (!Content.TryGetValue(path, out var lines)) Content[path] = lines = [];
+        return lines;
+    }
+
+    private SimulatedAnswer AnswerOf(SimulatedMachine machine)
+    {
+        var files = new Stack<string>();
+        for (var path = machine.Disks.Values.First().Path; path is not null; path = Below.GetValueOrDefault(path)) files.Push(path);
+        return new(machine.Ref.Name, machine.Ref.Uuid, machine.Nonce, machine.Counter, [.. files.SelectMany(f => Content.GetValueOrDefault(f) ?? [])]);
+    }
+
+    public void Dispose()
+    {
+        if (_ownsRoot && Directory.Exists(Root)) Directory.Delete(Root, recursive: true);
+    }
+}
+
+/// <summary>What a simulated machine says of itself.</summary>
+/// <param name="Nonce">Made at boot and kept in RAM: equal for a machine and its copies with memory.</param>
+/// <param name="Counter">Orders since boot, in RAM.</param>
+/// <param name="Orders">Orders on disk.</param>
+public sealed record SimulatedAnswer(MachineName Machine, Guid Uuid, string Nonce, int Counter, IReadOnlyList<string> Orders);
+
+internal sealed record SimulatedDisk(string Path, DiskFormat Format, long VirtualSize);
+
+internal sealed class SimulatedMachine
+{
+    public required MachineRef Ref { get; init; }
+    public required RunState RunState { get; set; }
+    public required long MemoryBytes { get; init; }
+    public required IReadOnlyList<NicBlueprint> Nics { get; init; }
+    public string? MemoryRefusal { get; init; }
+    /// <summary>The fence of a copy; null for a user's machine.</summary>
+    public FenceTag? Tag { get; init; }
+    public Dictionary<string, SimulatedDisk> Disks { get; } = [];
+    public List<string> Refusals { get; } = [];
+    public HashSet<string> Held { get; } = [];
+    /// <summary>A capture has paused it and has not resumed it yet: after a crash it is let go only where this stands, because its user may have paused it.</summary>
+    public bool PausedByCapture { get; set; }
+    public string Nonce { get; set; } = "";
+    public int Counter { get; set; }
+
+    public SimulatedMachine Clone()
+    {
+        var clone = new SimulatedMachine
+        {
+            Ref = Ref, RunState = RunState, MemoryBytes = MemoryBytes, Nics = Nics, MemoryRefusal = MemoryRefusal, Tag = Tag, PausedByCapture = PausedByCapture, Nonce = Nonce, Counter = Counter,
+        };
+        foreach (var (target, disk) in Disks) clone.Disks[target] = disk;
+        clone.Refusals.AddRange(Refusals);
+        clone.Held.UnionWith(Held);
+        return clone;
+    }
+
+    public void Boot()
+    {
+        Nonce = Guid.NewGuid().ToString("N");
+        Counter = 0;
+    }
+}
+
+internal sealed record SimulatedFence(FenceTag Tag, EnvironmentId Environment, WeaveId Weave, int Block, IReadOnlyList<MachineAddress> Addresses);

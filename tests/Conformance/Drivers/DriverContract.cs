@@ -1,0 +1,294 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+using Xunit;
+
+namespace WeaveHypervisor.Conformance.Drivers;
+
+/// <summary>
+/// What <see cref="IHypervisorDriver"/> promises, as tests that any driver must pass. Each test boots at most two machines. Derive, give a bench, and the suite is inherited.
+/// </summary>
+public abstract class DriverContract
+{
+    protected abstract DriverBench NewBench();
+
+    private static CancellationToken Stop => TestContext.Current.CancellationToken;
+
+    private async Task WithAsync(int machines, Func<DriverBench, DriverStage, Task> test)
+    {
+        await using var bench = NewBench();
+        await using var stage = new DriverStage(bench, Stop);
+        await stage.AdoptAsync(machines);
+        await test(bench, stage);
+        // Whatever the test did: nothing of the user's is left paused.
+        foreach (var machine in stage.Machines)
+            Assert.NotEqual(RunState.Paused, (await stage.Driver.InspectAsync(machine.Machine, Stop))?.RunState);
+    }
+
+    private static async Task<Fault> FaultOf(Func<Task> act) => (await Assert.ThrowsAsync<WeaveException>(act)).Fault;
+
+    [Fact]
+    public Task Examination_tells_all_and_touches_nothing() => WithAsync(2, async (bench, stage) =>
+    {
+        var before = await bench.AskAsync(stage.AddressOf(0), true, Stop);
+        var again = await stage.Driver.ExamineAsync([.. stage.Machines.Select(m => new MachineRequest(m.Machine.Name, m.Machine.HypervisorName))], Stop);
+        Assert.Equal(stage.Machines.Select(m => (m.Machine, m.RunState)), again.Machines.Select(m => (m.Machine, m.RunState)));
+        Assert.All(again.Machines, m => Assert.All(m.Volumes, v => Assert.True(File.Exists(v.Path) && v.VirtualSize > 0)));
+        var network = Assert.Single(again.Blueprint.Networks);
+        Assert.All(again.Blueprint.Machines, m => Assert.Equal(network.Name, Assert.Single(m.Nics).Network));
+        Assert.Equal(before!.Nonce, (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Nonce);
+        Assert.Empty((await stage.Driver.ListOwnedAsync(Stop)).Things.Where(t => t.Kind != OwnedKind.File));
+    });
+
+    [Fact]
+    public async Task Examination_reports_every_refusal_together()
+    {
+        await using var bench = NewBench();
+        await using var driver = bench.NewDriver();
+        var requests = new List<MachineRequest> { new(MachineName.Parse("ghost"), "no-such-machine-1"), new(MachineName.Parse("ghoul"), "no-such-machine-2") };
+        if (await bench.GiveRefusedMachineAsync(Stop) is { } refused) requests.Add(refused);
+        var examined = await driver.ExamineAsync(requests, Stop);
+        Assert.True(examined.Refusals.Count >= requests.Count + (requests.Count > 2 ? 1 : 0));
+        Assert.All(examined.Refusals, r => Assert.False(string.IsNullOrWhiteSpace(r.Subject) || string.IsNullOrWhiteSpace(r.Reason)));
+    }
+
+    [Fact]
+    public Task A_machine_that_is_not_there_is_null_and_a_wrong_uuid_is_not_it() => WithAsync(1, async (_, stage) =>
+    {
+        Assert.NotNull(await stage.Driver.InspectAsync(stage[0], Stop));
+        Assert.Null(await stage.Driver.InspectAsync(new(stage[0].Name, "no-such-machine", Guid.NewGuid()), Stop));
+        Assert.Null(await stage.Driver.InspectAsync(stage[0] with { Uuid = Guid.NewGuid() }, Stop));
+    });
+
+    [Fact]
+    public Task A_capture_freezes_heads_of_all_machines_while_they_run_on() => WithAsync(2, async (bench, stage) =>
+    {
+        var nonces = new[] { (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Nonce, (await bench.AskAsync(stage.AddressOf(1), true, Stop))!.Nonce };
+        var (request, result) = await stage.CaptureAsync(memory: true);
+        Assert.True(result.Skew >= TimeSpan.Zero && (DateTimeOffset.UtcNow - result.At).Duration() < TimeSpan.FromMinutes(10));
+        foreach (var (machine, i) in request.Machines.Select((m, i) => (m, i)))
+        {
+            var facts = await stage.Driver.InspectAsync(machine.Machine, Stop);
+            Assert.Equal(RunState.Running, facts!.RunState);
+            var volume = machine.Volumes[0];
+            Assert.Equal(volume.NewHead.Path, facts.VolumePaths[volume.Target]);
+            var captured = result.Machines.Single(m => m.Name == machine.Machine.Name);
+            Assert.Equal(RunState.Running, captured.RunState);
+            Assert.True(captured.Pause > TimeSpan.Zero);
+            if (stage.Driver.Capabilities.MemoryCapture) Assert.True(File.Exists(captured.Memory!.FlatPath) && File.Exists(captured.Memory.DeviceStatePath) && captured.Memory.RamBytes > 0);
+            Assert.Equal(nonces[i], (await bench.AskAsync(stage.AddressOf(i), true, Stop))!.Nonce);
+            if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(volume.NewHead.Path));
+        }
+        if (stage.Driver.Capabilities.MemoryCapture) Assert.Equal(Consistency.Machine, result.Consistency);
+    });
+
+    [Fact]
+    public Task A_machine_that_is_off_is_captured_as_off() => WithAsync(1, async (bench, stage) =>
+    {
+        await bench.KillAsync(stage[0], Stop);
+        var (request, result) = await stage.CaptureAsync(memory: true);
+        var captured = Assert.Single(result.Machines);
+        Assert.Equal((RunState.Off, "off", null), (captured.RunState, captured.Method, captured.Memory));
+        Assert.Equal(request.Machines[0].Volumes[0].NewHead.Path, (await stage.Driver.InspectAsync(stage[0], Stop))!.VolumePaths[request.Machines[0].Volumes[0].Target]);
+        await stage.ReturnAllAsync();
+    });
+
+    [Fact]
+    public Task Abandoning_after_a_whole_capture_reports_the_new_heads_and_drops_memory() => WithAsync(1, async (_, stage) =>
+    {
+        var (request, _) = await stage.CaptureAsync(memory: true);
+        await stage.RestartAsync();
+        for (var twice = 0; twice < 2; twice++)
+        {
+            var report = Assert.Single(await stage.Driver.AbandonCaptureAsync(request, Stop));
+            Assert.Equal(request.Machines[0].Volumes[0].NewHead.Id, report.LiveLayer);
+            Assert.False(File.Exists(request.Machines[0].FlatPath) || File.Exists(request.Machines[0].DeviceStatePath));
+            Assert.True(File.Exists(request.Machines[0].Volumes[0].NewHead.Path));
+        }
+    });
+
+    [Fact]
+    public Task Abandoning_a_capture_that_never_began_leaves_all_as_it_was() => WithAsync(1, async (bench, stage) =>
+    {
+        var request = stage.PlanCapture(memory: true);
+        var report = Assert.Single(await stage.Driver.AbandonCaptureAsync(request, Stop));
+        Assert.Equal(stage.Head(0).Id, report.LiveLayer);
+        Assert.False(File.Exists(request.Machines[0].Volumes[0].NewHead.Path));
+        Assert.NotNull(await bench.AskAsync(stage.AddressOf(0), true, Stop));
+    });
+
+    [Fact]
+    public Task A_cancelled_capture_leaves_machines_running_and_can_be_cleared_away() => WithAsync(1, async (bench, stage) =>
+    {
+        var request = stage.PlanCapture(memory: true);
+        using var cancelled = new CancellationTokenSource();
+        cancelled.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => stage.Driver.CaptureAsync(request, null, cancelled.Token));
+        stage.Switched(request, await stage.Driver.AbandonCaptureAsync(request, Stop));
+        Assert.Equal(RunState.Running, (await stage.Driver.InspectAsync(stage[0], Stop))!.RunState);
+        await stage.CaptureAsync(memory: false);
+        Assert.NotNull(await bench.AskAsync(stage.AddressOf(0), true, Stop));
+    });
+
+    [Fact]
+    public Task An_overlay_is_made_once_and_only_inside_the_drivers_tree() => WithAsync(1, async (_, stage) =>
+    {
+        var (capture, _) = await stage.CaptureAsync(memory: false);
+        var frozen = capture.Machines[0].Volumes[0].Head;
+        var id = LayerId.New(TimeProvider.System);
+        var layer = new LayerRef(id, stage.Driver.PlaceLayer(stage.Environment, FenceTag.New(), id), stage.Driver.Capabilities.LayerFormat, frozen.VirtualSize);
+        await stage.Driver.CreateOverlayAsync(layer, frozen, Stop);
+        await stage.Driver.CreateOverlayAsync(layer, frozen, Stop);
+        Assert.True(File.Exists(layer.Path));
+        Assert.Equal(Fault.InvalidRequest, await FaultOf(() => stage.Driver.CreateOverlayAsync(layer with { Path = Path.Combine(Path.GetTempPath(), "stray.qcow2") }, frozen, Stop)));
+        await stage.Driver.DeleteFilesAsync([layer.Path], Stop);
+        await stage.Driver.DeleteFilesAsync([layer.Path], Stop);
+        Assert.False(File.Exists(layer.Path));
+    });
+
+    [Fact]
+    public Task Files_outside_of_the_drivers_tree_are_never_deleted() => WithAsync(1, async (_, stage) =>
+    {
+        var adopted = stage.Machines[0].Volumes[0].Path;
+        var inside = Path.GetDirectoryName(stage.Driver.PlaceLayer(stage.Environment, FenceTag.New(), LayerId.New(TimeProvider.System)))!;
+        foreach (var path in (string[])[adopted, "/etc/hostname", Path.Combine(inside, "..", "..", "..", "..", "..", "x"), "relative.qcow2", inside + "/../../../../escape"])
+            Assert.Equal(Fault.InvalidRequest, await FaultOf(() => stage.Driver.DeleteFilesAsync([path], Stop)));
+        Assert.Equal(Fault.InvalidRequest, await FaultOf(() => stage.Driver.RemoveOwnedAsync(new(OwnedKind.File, adopted, "", 0), Stop)));
+        Assert.True(File.Exists(adopted));
+    });
+
+    [Fact]
+    public Task A_copy_continues_the_captured_instant_beside_the_original() => WithAsync(2, async (bench, stage) =>
+    {
+        await bench.OrderAsync(stage.AddressOf(0), "before", Stop);
+        var original = await bench.AskAsync(stage.AddressOf(0), true, Stop);
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        await bench.OrderAsync(stage.AddressOf(0), "after", Stop);
+        var (fence, facts, request) = await stage.PrepareCopyAsync(capture, result);
+        Assert.Equal(facts.Addresses, (await stage.Driver.MakeFenceAsync(fence, Stop)).Addresses);
+        var started = await stage.Driver.InstantiateAsync(request, null, Stop);
+        Assert.All(started, s => Assert.Equal(RunState.Running, s.RunState));
+        await stage.RestartAsync();
+        Assert.All(await stage.Driver.InstantiateAsync(request, null, Stop), s => Assert.Equal("kept", s.Method));
+
+        var outer = facts.Addresses.Single(a => a.Machine == stage[0].Name).Outer;
+        var copy = await bench.AskAsync(outer, true, Stop);
+        Assert.Equal(original!.Nonce, copy!.Nonce);
+        Assert.Equal(["before"], copy.Orders);
+        await bench.OrderAsync(outer, "elsewhere", Stop);
+        Assert.Equal(["before", "elsewhere"], (await bench.AskAsync(outer, true, Stop))!.Orders);
+        Assert.Equal(["before", "after"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
+
+        var owned = (await stage.Driver.ListOwnedAsync(Stop)).Things;
+        Assert.All(request.Machines, m => Assert.Contains(owned, t => t.Kind == OwnedKind.Machine && Guid.Parse(t.Key) == m.Machine.Uuid));
+        Assert.Contains(owned, t => t.Kind == OwnedKind.Fence && t.Key == fence.Tag.Text);
+        Assert.All(request.Machines, m => Assert.Contains(owned, t => t.Kind == OwnedKind.File && t.Key == m.Heads[0].Head.Path));
+
+        for (var twice = 0; twice < 2; twice++)
+        {
+            foreach (var machine in request.Machines) await stage.Driver.RetireAsync(machine.Machine, Stop);
+            await stage.Driver.RetireFenceAsync(fence.Tag, Stop);
+        }
+        Assert.Null(await bench.AskAsync(outer, false, Stop));
+        Assert.Null(await stage.Driver.InspectAsync(request.Machines[0].Machine, Stop));
+        Assert.True(File.Exists(request.Machines[0].Heads[0].Head.Path));
+    });
+
+    [Fact]
+    public Task A_copy_without_memory_boots_on_the_captured_disk() => WithAsync(1, async (bench, stage) =>
+    {
+        await bench.OrderAsync(stage.AddressOf(0), "before", Stop);
+        var nonce = (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Nonce;
+        var (capture, result) = await stage.CaptureAsync(memory: false);
+        Assert.NotEqual(Consistency.Machine, result.Consistency);
+        var (_, facts, request) = await stage.PrepareCopyAsync(capture, result, memory: false);
+        Assert.Equal("boot", Assert.Single(await stage.Driver.InstantiateAsync(request, null, Stop)).Method);
+        var copy = await bench.AskAsync(facts.Addresses[0].Outer, true, Stop);
+        Assert.NotEqual(nonce, copy!.Nonce);
+        Assert.Equal(["before"], copy.Orders);
+    });
+
+    [Fact]
+    public Task All_copies_start_or_none() => WithAsync(2, async (_, stage) =>
+    {
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var (_, _, request) = await stage.PrepareCopyAsync(capture, result);
+        await stage.Driver.DeleteFilesAsync([request.Machines[1].Heads[0].Head.Path], Stop);
+        await Assert.ThrowsAsync<WeaveException>(() => stage.Driver.InstantiateAsync(request, null, Stop));
+        foreach (var machine in request.Machines) Assert.Null(await stage.Driver.InspectAsync(machine.Machine, Stop));
+    });
+
+    [Fact]
+    public Task Copies_that_are_to_be_off_or_left_paused_are_so() => WithAsync(1, async (bench, stage) =>
+    {
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var (_, facts, request) = await stage.PrepareCopyAsync(capture, result);
+        var off = request with { Machines = [request.Machines[0] with { RunState = RunState.Off }] };
+        Assert.Equal("off", Assert.Single(await stage.Driver.InstantiateAsync(off, null, Stop)).Method);
+        Assert.Null(await stage.Driver.InspectAsync(request.Machines[0].Machine, Stop));
+        await stage.Driver.InstantiateAsync(request with { LeavePaused = true }, null, Stop);
+        Assert.Equal(RunState.Paused, (await stage.Driver.InspectAsync(request.Machines[0].Machine, Stop))!.RunState);
+        for (var twice = 0; twice < 2; twice++) await stage.Driver.ChangePowerAsync([request.Machines[0].Machine], PowerChange.Resume, TimeSpan.FromSeconds(30), Stop);
+        Assert.NotNull(await bench.AskAsync(facts.Addresses[0].Outer, true, Stop));
+        for (var twice = 0; twice < 2; twice++) await stage.Driver.ChangePowerAsync([request.Machines[0].Machine], PowerChange.PowerOff, TimeSpan.FromSeconds(30), Stop);
+        Assert.Null(await stage.Driver.InspectAsync(request.Machines[0].Machine, Stop));
+    });
+
+    [Fact]
+    public Task A_users_machine_is_never_retired() => WithAsync(1, async (bench, stage) =>
+    {
+        Assert.Equal(Fault.InvalidRequest, await FaultOf(() => stage.Driver.RetireAsync(stage[0], Stop)));
+        Assert.Equal(Fault.InvalidRequest, await FaultOf(() => stage.Driver.RemoveOwnedAsync(new(OwnedKind.Machine, stage[0].Uuid.ToString(), "", 0), Stop)));
+        Assert.NotNull(await bench.AskAsync(stage.AddressOf(0), true, Stop));
+    });
+
+    [Fact]
+    public Task Publishing_sets_exactly_what_is_given() => WithAsync(2, async (bench, stage) =>
+    {
+        var (one, two) = bench.FreePorts;
+        PublishedEndpoint To(int port, int machine) => new(RouteId.New(TimeProvider.System), RouteProtocol.Tcp, "0.0.0.0", port, stage.AddressOf(machine), bench.ServicePort);
+        var nonces = new[] { (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Nonce, (await bench.AskAsync(stage.AddressOf(1), true, Stop))!.Nonce };
+        await stage.Driver.PublishAsync([To(one, 0), To(two, 1)], Stop);
+        Assert.Equal(nonces[0], (await bench.AskPortAsync(one, true, Stop))!.Nonce);
+        Assert.Equal(nonces[1], (await bench.AskPortAsync(two, true, Stop))!.Nonce);
+        await stage.RestartAsync();
+        PublishedEndpoint[] now = [To(one, 1)];
+        for (var twice = 0; twice < 2; twice++) await stage.Driver.PublishAsync(now, Stop);
+        Assert.Equal(nonces[1], (await bench.AskPortAsync(one, true, Stop))!.Nonce);
+        Assert.Null(await bench.AskPortAsync(two, false, Stop));
+        var listed = Assert.Single((await stage.Driver.ListOwnedAsync(Stop)).Endpoints);
+        Assert.Equal((one, stage.AddressOf(1), bench.ServicePort), (listed.ListenPort, listed.TargetAddress, listed.TargetPort));
+        if (bench.TakePort() is { } taken)
+        {
+            Assert.Equal(Fault.Conflict, await FaultOf(() => stage.Driver.PublishAsync([To(two, 0), To(taken, 0)], Stop)));
+            Assert.Null(await bench.AskPortAsync(two, false, Stop));
+            Assert.NotNull(await bench.AskPortAsync(one, true, Stop));
+        }
+    });
+
+    [Fact]
+    public Task Returned_volumes_are_the_users_own_files_with_all_that_was_written() => WithAsync(1, async (bench, stage) =>
+    {
+        await bench.OrderAsync(stage.AddressOf(0), "one", Stop);
+        await stage.CaptureAsync(memory: false);
+        await bench.OrderAsync(stage.AddressOf(0), "two", Stop);
+        await stage.CaptureAsync(memory: false);
+        await bench.OrderAsync(stage.AddressOf(0), "three", Stop);
+        for (var twice = 0; twice < 2; twice++) await stage.ReturnAllAsync();
+        var facts = await stage.Driver.InspectAsync(stage[0], Stop);
+        Assert.Equal((RunState.Running, stage.Machines[0].Volumes[0].Path), (facts!.RunState, facts.VolumePaths.Values.First()));
+        Assert.Equal(["one", "two", "three"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
+    });
+
+    [Fact]
+    public Task Owned_things_can_be_removed_one_by_one() => WithAsync(1, async (_, stage) =>
+    {
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var (_, _, request) = await stage.PrepareCopyAsync(capture, result);
+        await stage.Driver.InstantiateAsync(request, null, Stop);
+        var keys = new HashSet<string> { request.Machines[0].Machine.Uuid.ToString(), request.Tag.Text, request.Machines[0].Heads[0].Head.Path };
+        foreach (var thing in (await stage.Driver.ListOwnedAsync(Stop)).Things.Where(t => keys.Contains(t.Key)).OrderBy(t => t.Kind))
+            for (var twice = 0; twice < 2; twice++) await stage.Driver.RemoveOwnedAsync(thing, Stop);
+        Assert.DoesNotContain((await stage.Driver.ListOwnedAsync(Stop)).Things, t => keys.Contains(t.Key));
+        await stage.ReturnAllAsync();
+    });
+}

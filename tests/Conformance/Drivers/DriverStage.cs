@@ -1,0 +1,134 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Conformance.Drivers;
+
+/// <summary>An adopted environment as a caller of the driver keeps it: which layers are live, what was captured. Stands in for the store.</summary>
+internal sealed class DriverStage(DriverBench bench, CancellationToken stop) : IAsyncDisposable
+{
+    private readonly Dictionary<(MachineName, VolumeName), LayerRef> _heads = [];
+    private readonly Dictionary<(MachineName, VolumeName), List<LayerRef>> _above = [];
+    private readonly List<FenceTag> _fences = [];
+    private readonly List<MachineRef> _copies = [];
+
+    public IHypervisorDriver Driver { get; private set; } = bench.NewDriver();
+    public EnvironmentId Environment { get; } = EnvironmentId.Parse("t" + Guid.NewGuid().ToString("N")[..8]);
+    public FenceTag MainTag { get; } = FenceTag.New();
+    public Examination Examined { get; private set; } = null!;
+    public IReadOnlyList<ExaminedMachine> Machines => Examined.Machines;
+    public MachineRef this[int i] => Machines[i].Machine;
+    public string AddressOf(int i) => Examined.Blueprint.Machine(this[i].Name).Nics[0].Addresses[0];
+    public LayerRef Head(int i) => _heads[(this[i].Name, Machines[i].Volumes[0].Volume)];
+
+    public async Task AdoptAsync(int count)
+    {
+        Examined = await Driver.ExamineAsync(await bench.GiveMachinesAsync(count, stop), stop);
+        Xunit.Assert.Empty(Examined.Refusals);
+        foreach (var machine in Machines)
+            foreach (var volume in machine.Volumes)
+            {
+                _heads[(machine.Machine.Name, volume.Volume)] = new(LayerId.New(TimeProvider.System), volume.Path, volume.Format, volume.VirtualSize);
+                _above[(machine.Machine.Name, volume.Volume)] = [];
+            }
+    }
+
+    /// <summary>A driver as another process would have it.</summary>
+    public async Task RestartAsync()
+    {
+        await Driver.DisposeAsync();
+        Driver = bench.NewDriver();
+    }
+
+    public CaptureRequest PlanCapture(bool memory)
+    {
+        var snapshot = SnapshotId.New(TimeProvider.System);
+        return new()
+        {
+            Environment = Environment, Snapshot = snapshot, Memory = memory,
+            Machines = [.. Machines.Select(m =>
+            {
+                var (flat, state) = Driver.PlaceMemory(Environment, snapshot, m.Machine.Name);
+                return new CaptureMachine(m.Machine, true, [.. m.Volumes.Select(v =>
+                {
+                    var head = _heads[(m.Machine.Name, v.Volume)];
+                    var id = LayerId.New(TimeProvider.System);
+                    var target = Examined.Blueprint.Machine(m.Machine.Name).Volumes.Single(b => b.Name == v.Volume).Target;
+                    return new CaptureVolume(v.Volume, target, head, new(id, Driver.PlaceLayer(Environment, MainTag, id), Driver.Capabilities.LayerFormat, head.VirtualSize));
+                })], flat, state);
+            })],
+        };
+    }
+
+    /// <summary>Notes that the new heads of a capture took over, or those of them that a report names.</summary>
+    public void Switched(CaptureRequest request, IReadOnlyList<HeadReport>? reports = null)
+    {
+        foreach (var machine in request.Machines)
+            foreach (var volume in machine.Volumes)
+            {
+                if (reports is not null && reports.Single(r => r.Machine == machine.Machine.Name && r.Volume == volume.Volume).LiveLayer != volume.NewHead.Id) continue;
+                _heads[(machine.Machine.Name, volume.Volume)] = volume.NewHead;
+                _above[(machine.Machine.Name, volume.Volume)].Add(volume.NewHead);
+            }
+    }
+
+    public async Task<(CaptureRequest Request, CaptureResult Result)> CaptureAsync(bool memory)
+    {
+        var request = PlanCapture(memory);
+        var result = await Driver.CaptureAsync(request, null, stop);
+        Switched(request);
+        return (request, result);
+    }
+
+    /// <summary>Fence, overlays on the frozen layers and a plan of copies of all machines.</summary>
+    public async Task<(FenceSpec Fence, FenceFacts Facts, InstantiateRequest Request)> PrepareCopyAsync(CaptureRequest capture, CaptureResult result, bool memory = true, RunState state = RunState.Running)
+    {
+        var tag = FenceTag.New();
+        _fences.Add(tag);
+        var weave = WeaveId.Parse("w" + tag.Text);
+        var fence = new FenceSpec { Tag = tag, Environment = Environment, Weave = weave, Networks = Examined.Blueprint.Networks, Machines = [.. Examined.Blueprint.Machines.Select(m => new FenceMachine(m.Name, m.Nics))] };
+        var facts = await Driver.MakeFenceAsync(fence, stop);
+        var copies = new List<CopyMachine>();
+        foreach (var machine in capture.Machines)
+        {
+            var heads = new List<CopyVolume>();
+            foreach (var volume in machine.Volumes)
+            {
+                var id = LayerId.New(TimeProvider.System);
+                var layer = new LayerRef(id, Driver.PlaceLayer(Environment, tag, id), Driver.Capabilities.LayerFormat, volume.Head.VirtualSize);
+                await Driver.CreateOverlayAsync(layer, volume.Head, stop);
+                heads.Add(new(volume.Volume, volume.Target, layer));
+            }
+            var copy = new MachineRef(machine.Machine.Name, await CopyNameAsync(tag, machine.Machine.Name), Guid.NewGuid());
+            _copies.Add(copy);
+            copies.Add(new(copy, Examined.Blueprint.Machine(copy.Name), heads, memory ? result.Machines.Single(m => m.Name == copy.Name).Memory : null, state));
+        }
+        return (fence, facts, new() { Environment = Environment, Weave = weave, Tag = tag, Networks = [.. Examined.Blueprint.Networks.Select(n => n.Name)], Machines = copies });
+    }
+
+    private Task<string> CopyNameAsync(FenceTag tag, MachineName machine) => Task.FromResult($"{bench.CopyPrefix}.{Environment}.w{tag}.{machine}");
+
+    public async Task ReturnAllAsync()
+    {
+        foreach (var machine in Machines)
+            await Driver.ReturnVolumesAsync(machine.Machine,
+            [
+                .. machine.Volumes.Select(v => new ReturnedVolume(v.Volume, Examined.Blueprint.Machine(machine.Machine.Name).Volumes.Single(b => b.Name == v.Volume).Target,
+                    new(LayerId.New(TimeProvider.System), v.Path, v.Format, v.VirtualSize), [.. _above[(machine.Machine.Name, v.Volume)]])),
+            ], null, stop);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
+        try
+        {
+            await Driver.PublishAsync([], limit.Token);
+            foreach (var copy in _copies) await Driver.RetireAsync(copy, limit.Token);
+            foreach (var fence in _fences) await Driver.RetireFenceAsync(fence, limit.Token);
+        }
+        finally
+        {
+            await Driver.DisposeAsync();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+using WeaveHypervisor.Conformance.Drivers;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Simulator.Tests;
+
+/// <summary>The simulator keeps the driver contract.</summary>
+public sealed class SimulatorDriverTests : DriverContract
+{
+    protected override DriverBench NewBench() => new SimulatorBench();
+
+    private sealed class SimulatorBench : DriverBench
+    {
+        private readonly SimulatedHost _host = new();
+
+        public override IHypervisorDriver NewDriver() => new SimulatedHypervisor(_host);
+        public override string CopyPrefix => "weave";
+        public override int ServicePort => 80;
+        public override (int, int) FreePorts => (8001, 8002);
+
+        public override Task<IReadOnlyList<MachineRequest>> GiveMachinesAsync(int count, CancellationToken stop) => Task.FromResult<IReadOnlyList<MachineRequest>>(
+            [.. Enumerable.Range(1, count).Select(i => _host.AddUserMachine($"m{i}", $"10.20.30.{i + 10}")).Select(m => new MachineRequest(m.Name, m.HypervisorName))]);
+
+        public override Task<MachineRequest?> GiveRefusedMachineAsync(CancellationToken stop)
+        {
+            var machine = _host.AddUserMachine("odd", "10.20.30.99");
+            _host.RefuseAdoption("odd", "it has a passed-through GPU");
+            _host.RefuseAdoption("odd", "its disk is encrypted");
+            return Task.FromResult<MachineRequest?>(new(machine.Name, machine.HypervisorName));
+        }
+
+        public override Task<GuestAnswer?> AskAsync(string address, bool expected, CancellationToken stop) => Task.FromResult(Answer(_host.Ask(address)));
+        public override Task<GuestAnswer?> AskPortAsync(int port, bool expected, CancellationToken stop) => Task.FromResult(Answer(_host.AskPort(port)));
+
+        public override Task OrderAsync(string address, string order, CancellationToken stop)
+        {
+            _host.Order(_host.Ask(address)!.Uuid, order);
+            return Task.CompletedTask;
+        }
+
+        public override int? TakePort()
+        {
+            _host.ForeignListeners.Add("tcp 8009");
+            return 8009;
+        }
+
+        public override Task KillAsync(MachineRef machine, CancellationToken stop)
+        {
+            _host.KillMachine(machine.Uuid);
+            return Task.CompletedTask;
+        }
+
+        public override ValueTask DisposeAsync()
+        {
+            _host.Dispose();
+            return default;
+        }
+
+        private static GuestAnswer? Answer(SimulatedAnswer? answer) => answer is null ? null : new(answer.Nonce, answer.Orders);
+    }
+}
