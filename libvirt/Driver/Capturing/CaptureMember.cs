@@ -1,0 +1,50 @@
+using System.Diagnostics;
+using System.IO.Pipes;
+using LibvirtSharp;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Memory;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt.Capturing;
+
+/// <summary>How the memory of a machine is taken.</summary>
+internal enum MemoryMethod
+{
+    /// <summary>Disks only.</summary>
+    None,
+    /// <summary>QEMU's background-snapshot: device state at once, RAM streamed while the guest runs.</summary>
+    Background,
+    /// <summary>The machine stays suspended until its RAM has been written.</summary>
+    Suspended,
+}
+
+/// <summary>One machine in a capture, with what has been done to it so far.</summary>
+internal sealed class CaptureMember(CaptureMachine machine) : IDisposable
+{
+    public CaptureMachine Machine { get; } = machine;
+    /// <summary>Null for a copy that is off.</summary>
+    public LibvirtDomain? Domain { get; set; }
+    public RunState Before { get; set; }
+    public MemoryMethod Method { get; set; }
+    public string? Reason { get; set; }
+    public string? SnapshotXml { get; set; }
+    public AnonymousPipeServerStream? Pipe { get; set; }
+    public Task<SplitResult>? Split { get; set; }
+    public bool Frozen { get; set; }
+    /// <summary>Set between our suspend and the moment that the machine runs again.</summary>
+    public bool HeldByUs { get; set; }
+    public bool Migrating { get; set; }
+    public long SuspendStarted { get; set; }
+    public long Suspended { get; set; }
+    public long Resumed { get; set; }
+
+    public bool Active => Domain is not null && Before != RunState.Off;
+    public string Name => Machine.Machine.HypervisorName;
+    public TimeSpan Pause => Resumed == 0 || SuspendStarted == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(SuspendStarted, Resumed);
+
+    public void Dispose()
+    {
+        Pipe?.Dispose();
+        Domain?.Dispose();
+    }
+}

@@ -1,0 +1,335 @@
+using System.Diagnostics;
+using System.IO.Pipes;
+using System.Text.Json.Nodes;
+using LibvirtSharp;
+using Microsoft.Extensions.Logging;
+using WeaveHypervisor.Disks;
+using WeaveHypervisor.Disks.Qcow2;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Memory;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt.Capturing;
+
+/// <summary>
+/// One consistent instant over a set of machines. All that can be done before the pause is done before it: overlays, pipes, capabilities. In the pause:
+/// every member is suspended, every disk is switched to its new head, and each migration starts, by which QEMU lets the guest run again. No member's
+/// state can hold the effect of a packet that another's has not yet sent, because all are suspended before the first state is taken.
+/// </summary>
+internal sealed class CaptureRun(DriverContext context)
+{
+    private const string Pipe = "weave-capture";
+    private static readonly TimeSpan FreezePatience = TimeSpan.FromSeconds(10);
+    private readonly ILogger _log = context.Loggers.CreateLogger<CaptureRun>();
+
+    public async Task<CaptureResult> RunAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop)
+    {
+        var members = request.Machines.Select(m => new CaptureMember(m)).ToList();
+        try
+        {
+            var connection = await context.Host.OpenAsync(stop);
+            progress?.Report(new("preparing", 0, 0));
+            foreach (var member in members) await PrepareAsync(member, request, stop);
+            foreach (var member in members.Where(m => m.Method != MemoryMethod.None)) await PrepareMemoryAsync(member, progress, stop);
+            if (request.Quiesce) await Task.WhenAll(members.Where(m => m.Before == RunState.Running).Select(m => FreezeAsync(m, stop)));
+            // From here to the end of the pause a cancellation would only lengthen it.
+            stop.ThrowIfCancellationRequested();
+            var (at, skew) = await PauseAsync(connection, members);
+            progress?.Report(new("writing memory", 0, 0));
+            var machines = await Task.WhenAll(members.Select(m => FinishAsync(m, stop)));
+            var consistency = request.Memory && members.All(m => !m.Active || m.Method != MemoryMethod.None) ? Consistency.Machine
+                : request.Quiesce && members.All(m => m.Before != RunState.Running || m.Frozen) ? Consistency.Filesystem : Consistency.Crash;
+            return new(at, consistency, skew, machines);
+        }
+        catch (Exception error) when (error is LibvirtException or QemuRefusal)
+        {
+            await EndAsync(members);
+            throw error is LibvirtException e ? LibvirtFaults.Translate(e, $"capture {request.Snapshot}") : ((QemuRefusal)error).ToFault("The capture failed");
+        }
+        catch
+        {
+            await EndAsync(members);
+            throw;
+        }
+        finally
+        {
+            foreach (var member in members) member.Dispose();
+        }
+    }
+
+    /// <inheritdoc cref="IHypervisorDriver.AbandonCaptureAsync"/>
+    public async Task<IReadOnlyList<HeadReport>> AbandonAsync(CaptureRequest request, CancellationToken stop)
+    {
+        var reports = new List<HeadReport>();
+        foreach (var machine in request.Machines)
+        {
+            using var domain = await context.Host.FindDomainAsync(machine.Machine, stop);
+            IReadOnlyDictionary<string, string> live = new Dictionary<string, string>(), stored = live;
+            if (domain is not null)
+                await context.Host.CallAsync($"end the capture of {Ids.Quote(machine.Machine.HypervisorName)}", async connection =>
+                {
+                    if (await domain.IsActiveAsync(stop)) await ReleaseAsync(domain, machine, stop);
+                    live = DiskCut.Paths(DomainText.Parse(await domain.GetXmlAsync(cancellationToken: stop)));
+                    // A crash between the two definitions must not let the next boot use another file than the present.
+                    if (await domain.IsActiveAsync(stop) && await domain.IsPersistentAsync(stop))
+                        await DiskCut.RedefineAsync(connection, domain, machine.Volumes.Where(v => live.ContainsKey(v.Target))
+                            .ToDictionary(v => v.Target, v => live[v.Target] == v.NewHead.Path ? v.NewHead : v.Head), stop);
+                }, stop);
+            foreach (var volume in machine.Volumes)
+            {
+                // A copy that ended meanwhile tells nothing; what it wrote after the cut is in the new head.
+                var switched = live.TryGetValue(volume.Target, out var path) ? path == volume.NewHead.Path : domain is null && machine.Exists && HoldsData(volume.NewHead.Path);
+                if (!switched && context.Paths.IsOurs(volume.NewHead.Path)) Remove(volume.NewHead.Path);
+                reports.Add(new(machine.Machine.Name, volume.Volume, switched ? volume.NewHead.Id : volume.Head.Id));
+            }
+            foreach (var path in new[] { machine.FlatPath, machine.DeviceStatePath, HeldMark(machine) }) Remove(path);
+        }
+        return reports;
+    }
+
+    /// <summary>An overlay that was never written to has 12 KiB; the first write allocates a cluster of 64 KiB.</summary>
+    private static bool HoldsData(string path) => File.Exists(path) && FileFacts.Read(path).AllocatedBytes > 48 << 10;
+
+    private void Remove(string path)
+    {
+        DurableFile.TryDelete(DurableFile.PartOf(path));
+        if (File.Exists(path)) DurableFile.Delete(path);
+        context.Paths.RemoveEmptyFolders(path);
+    }
+
+    private async Task PrepareAsync(CaptureMember member, CaptureRequest request, CancellationToken stop)
+    {
+        foreach (var volume in member.Machine.Volumes)
+        {
+            context.Paths.EnsureFolderOf(volume.NewHead.Path);
+            Qcow2OverlayWriter.Write(volume.NewHead.Path, volume.Head.Path, volume.Head.Format, volume.NewHead.VirtualSize, owner: context.Paths.QemuOwner);
+        }
+        if (!member.Machine.Exists) return;
+        member.Domain = await context.Host.GetDomainAsync(member.Machine.Machine, stop);
+        member.Before = member.Domain.GetStateNow().State switch
+        {
+            DomainState.Running or DomainState.Blocked => RunState.Running,
+            DomainState.Paused or DomainState.Pmsuspended => RunState.Paused,
+            DomainState.Shutoff => RunState.Off,
+            var other => throw new WeaveException(Fault.Conflict, $"Machine '{member.Name}' is in state {other}; it cannot be captured.", "Wait until it runs or is off."),
+        };
+        if (!member.Active) return;
+        if (member.Before == RunState.Running)
+        {
+            context.Paths.EnsureFolderOf(member.Machine.FlatPath);
+            await File.WriteAllTextAsync(HeldMark(member.Machine), "", stop);
+        }
+        member.SnapshotXml = DiskCut.SnapshotXml(DomainText.Parse(await member.Domain.GetXmlAsync(cancellationToken: stop)), member.Machine);
+        if (!request.Memory) return;
+        member.Method = member.Before == RunState.Running ? MemoryMethod.Background : MemoryMethod.Suspended;
+        if (member.Before == RunState.Paused) member.Reason = "the machine was paused";
+    }
+
+    private async Task PrepareMemoryAsync(CaptureMember member, IProgress<Progress>? progress, CancellationToken stop)
+    {
+        var domain = member.Domain!;
+        if (member.Method == MemoryMethod.Background)
+        {
+            try
+            {
+                await Monitor.SetCapabilityAsync(domain, "background-snapshot", true, stop);
+            }
+            catch (QemuRefusal refusal)
+            {
+                member.Method = MemoryMethod.Suspended;
+                member.Reason = refusal.Text;
+            }
+        }
+        // Unlimited: QEMU counts bytes per second; the pipe is read as fast as it is written.
+        await Monitor.ExecuteAsync(domain, "migrate-set-parameters", new JsonObject { ["max-bandwidth"] = 1L << 40 }, stop);
+        context.Paths.EnsureFolderOf(member.Machine.FlatPath);
+        member.Pipe = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None, 1 << 20);
+        await Monitor.PassFileAsync(domain, Pipe, (int)member.Pipe.ClientSafePipeHandle.DangerousGetHandle(), stop);
+        // QEMU holds the only write end now: when it closes it, the stream ends.
+        member.Pipe.DisposeLocalCopyOfClientHandle();
+        var bytes = new SynchronousProgress(done => progress?.Report(new($"writing the memory of {member.Machine.Machine.Name}", done, 0)));
+        var splitter = new MigrationStreamSplitter { Owner = context.Paths.QemuOwner };
+        member.Split = Task.Run(() => splitter.SplitAsync(member.Pipe, member.Machine.FlatPath, member.Machine.DeviceStatePath, bytes, stop), CancellationToken.None);
+    }
+
+    /// <summary>Stands while we may hold a machine: after a crash a paused machine is let go only where it does, because its user may have paused it.</summary>
+    private static string HeldMark(CaptureMachine machine) => machine.DeviceStatePath + ".held";
+
+    private async Task FreezeAsync(CaptureMember member, CancellationToken stop)
+    {
+        try
+        {
+            await member.Domain!.FreezeFileSystemsAsync(stop).WaitAsync(FreezePatience, stop);
+            member.Frozen = true;
+        }
+        catch (Exception error) when (error is LibvirtException or TimeoutException)
+        {
+            member.Reason = $"file systems were not frozen: {(error is TimeoutException ? $"the guest agent did not answer within {FreezePatience.TotalSeconds:0} s" : error.Message)}";
+        }
+    }
+
+    private async Task<(DateTimeOffset At, TimeSpan Skew)> PauseAsync(LibvirtConnection connection, List<CaptureMember> members)
+    {
+        var running = members.Where(m => m.Before == RunState.Running).ToList();
+        await Together.RunAsync(running, m =>
+        {
+            m.SuspendStarted = Stopwatch.GetTimestamp();
+            m.HeldByUs = true;
+            m.Domain!.SuspendNow();
+            m.Suspended = Stopwatch.GetTimestamp();
+        });
+        var at = context.Clock.GetUtcNow();
+        await Together.RunAsync(members.Where(m => m.Active).ToList(), m =>
+        {
+            using var snapshot = m.Domain!.CreateSnapshotNow(m.SnapshotXml!, SnapshotCreateFlags.DiskOnly | SnapshotCreateFlags.ReuseExt | SnapshotCreateFlags.NoMetadata | SnapshotCreateFlags.Atomic);
+        });
+        foreach (var member in members.Where(m => m.Domain is not null && m.Before == RunState.Off))
+            await DiskCut.RedefineAsync(connection, member.Domain!, member.Machine.Volumes.ToDictionary(v => v.Target, v => v.NewHead), CancellationToken.None);
+        await Together.RunAsync(members.Where(m => m.Active).ToList(), Proceed);
+        foreach (var member in members.Where(m => m.Frozen)) await ThawAsync(member);
+        var skew = running.Count > 1 ? Stopwatch.GetElapsedTime(running.Min(m => m.Suspended), running.Max(m => m.Suspended)) : TimeSpan.Zero;
+        return (at, skew);
+    }
+
+    /// <summary>Takes the state of one member and lets it run again as soon as that is possible.</summary>
+    private void Proceed(CaptureMember member)
+    {
+        var domain = member.Domain!;
+        if (member.Method != MemoryMethod.None)
+        {
+            try
+            {
+                member.Migrating = true;
+                Monitor.Execute(domain, "migrate", new JsonObject { ["uri"] = "fd:" + Pipe });
+            }
+            catch (QemuRefusal refusal)
+            {
+                // A device that cannot be migrated shows only now: the disks of the instant are taken all the same.
+                member.Migrating = false;
+                member.Method = MemoryMethod.None;
+                member.Reason = refusal.Text;
+                member.Pipe!.Dispose();
+            }
+        }
+        if (member.Method == MemoryMethod.Background) AwaitOwnResume(member);
+        else if (member.Method == MemoryMethod.Suspended) AwaitMigration(domain);
+        if (!member.HeldByUs) return;
+        if (domain.GetStateNow().State == DomainState.Paused) domain.ResumeNow();
+        member.HeldByUs = false;
+        member.Resumed = Stopwatch.GetTimestamp();
+    }
+
+    /// <summary>With background-snapshot QEMU runs the guest again by itself once its device state is saved; measured: 2–30 ms.</summary>
+    private static void AwaitOwnResume(CaptureMember member)
+    {
+        var patience = Stopwatch.StartNew();
+        while (patience.Elapsed < TimeSpan.FromSeconds(5))
+        {
+            if (Monitor.Execute(member.Domain!, "query-status").GetProperty("running").GetBoolean()) break;
+            var status = Monitor.Execute(member.Domain!, "query-migrate");
+            if (status.TryGetProperty("status", out var text) && text.GetString() is "failed" or "cancelled") break;
+            Thread.Sleep(1);
+        }
+    }
+
+    private static void AwaitMigration(LibvirtDomain domain)
+    {
+        while (true)
+        {
+            var status = Monitor.Execute(domain, "query-migrate").TryGetProperty("status", out var text) ? text.GetString() : null;
+            if (status is "completed") return;
+            if (status is "failed" or "cancelled") throw new WeaveException(Fault.Internal, $"QEMU could not save the memory of '{domain.Name}': its migration {status}.", "Look into the machine's log under /var/log/libvirt/qemu.");
+            Thread.Sleep(1);
+        }
+    }
+
+    private async Task<CapturedMachine> FinishAsync(CaptureMember member, CancellationToken stop)
+    {
+        MemoryImage? memory = null;
+        if (member.Method != MemoryMethod.None)
+        {
+            while (true)
+            {
+                var (status, error) = await Monitor.MigrationAsync(member.Domain!, stop);
+                if (status == "completed") break;
+                if (status is "failed" or "cancelled" or "none") throw new WeaveException(Fault.Internal, $"QEMU could not save the memory of '{member.Name}': {error ?? status}.", "Look into the machine's log under /var/log/libvirt/qemu, or take the snapshot with `--disk-only`.");
+                await Task.Delay(TimeSpan.FromMilliseconds(5), context.Clock, stop);
+            }
+            var split = await member.Split!;
+            member.Migrating = false;
+            await Monitor.SetCapabilityAsync(member.Domain!, "background-snapshot", false, stop);
+            memory = new MemoryImage
+            {
+                FlatPath = member.Machine.FlatPath, DeviceStatePath = member.Machine.DeviceStatePath, RamBytes = split.RamBytes, StoredBytes = split.StoredBytes, // The main block of a copy that shares memory bears our name; a machine that is to load a whole stream has the original's.
+                MainBlock = split.MainBlock == MigrationStreamSplitter.SharedBlock ? member.Machine.Base?.MainBlock ?? "pc.ram" : split.MainBlock,
+            };
+        }
+        else if (member.Split is { } unused)
+        {
+            // The stream never came: the splitter has ended with an error, and left nothing.
+            await unused.ContinueWith(static _ => { }, TaskScheduler.Default);
+        }
+        DurableFile.TryDelete(HeldMark(member.Machine));
+        if (memory is null) context.Paths.RemoveEmptyFolders(member.Machine.FlatPath);
+        var method = member.Before == RunState.Off ? "off" : member.Method switch { MemoryMethod.Background => "background", MemoryMethod.Suspended => "suspended", _ => "disk" };
+        return new(member.Machine.Machine.Name, member.Before, memory, method, member.Reason, member.Pause, []);
+    }
+
+    private async Task ThawAsync(CaptureMember member)
+    {
+        try
+        {
+            await member.Domain!.ThawFileSystemsAsync().WaitAsync(FreezePatience);
+        }
+        catch (Exception error) when (error is LibvirtException or TimeoutException)
+        {
+            _log.LogError(error, "The file systems of {Machine} could not be thawed by the guest agent", member.Name);
+            member.Reason = $"the guest agent did not thaw: {error.Message}";
+        }
+    }
+
+    /// <summary>After an error: nothing that we held stays held, and no transfer goes on. Best effort; <see cref="AbandonAsync"/> does the rest.</summary>
+    private async Task EndAsync(List<CaptureMember> members)
+    {
+        foreach (var member in members)
+        {
+            if (member.Domain is { } domain && member.Active)
+            {
+                if (member.Frozen) await ThawAsync(member);
+                try
+                {
+                    await ReleaseAsync(domain, member.Machine, CancellationToken.None, resume: member.HeldByUs);
+                }
+                catch (Exception error) when (error is LibvirtException or QemuRefusal or WeaveException)
+                {
+                    _log.LogError(error, "Machine {Machine} could not be let go after a failed capture", member.Name);
+                }
+            }
+            member.Pipe?.Dispose();
+            if (member.Split is { } split) await split.ContinueWith(static _ => { }, TaskScheduler.Default);
+        }
+    }
+
+    /// <summary>Ends a memory transfer and lets the machine run again where we held it.</summary>
+    private async Task ReleaseAsync(LibvirtDomain domain, CaptureMachine machine, CancellationToken stop, bool? resume = null)
+    {
+        var (status, _) = await Monitor.MigrationAsync(domain, stop);
+        if (status is "setup" or "active" or "device" or "pre-switchover" or "wait-unplug" or "cancelling")
+        {
+            await Monitor.ExecuteAsync(domain, "migrate_cancel", null, stop);
+            for (var tries = 0; tries < 2000 && status is not ("cancelled" or "failed" or "completed" or "none"); tries++)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(5), context.Clock, stop);
+                (status, _) = await Monitor.MigrationAsync(domain, stop);
+            }
+        }
+        await Monitor.SetCapabilityAsync(domain, "background-snapshot", false, stop);
+        if ((resume ?? File.Exists(HeldMark(machine))) && (await domain.GetStateAsync(stop)).State == DomainState.Paused) await domain.ResumeAsync(stop);
+    }
+
+    /// <summary>Reports on the thread that progresses: <see cref="Progress{T}"/> would hand it to the pool, out of order.</summary>
+    private sealed class SynchronousProgress(Action<long> report) : IProgress<long>
+    {
+        public void Report(long value) => report(value);
+    }
+}

@@ -1,0 +1,173 @@
+using System.Xml.Linq;
+using LibvirtSharp;
+using WeaveHypervisor.Disks;
+using WeaveHypervisor.Disks.Chains;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt.Examining;
+
+/// <summary>Reads machines and their networks for adoption and gathers everything that stands against it. Changes nothing.</summary>
+internal sealed class Examiner(DriverContext context)
+{
+    /// <inheritdoc cref="IHypervisorDriver.ExamineAsync"/>
+    public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => context.Host.CallAsync("examine machines", async connection =>
+    {
+        List<Refusal> refusals = [];
+        foreach (var twice in machines.GroupBy(m => m.Name).Where(g => g.Count() > 1)) refusals.Add(new(twice.Key.Text, "Two machines are to have this name.", "Give each a name of its own."));
+        foreach (var twice in machines.GroupBy(m => m.HypervisorName).Where(g => g.Count() > 1)) refusals.Add(new(twice.Key, "It is named twice.", "Name each machine once."));
+
+        var host = await HostPicture.TakeAsync(connection, stop).ConfigureAwait(false);
+        List<Examined> found = [];
+        foreach (var request in machines)
+            if (await ReadAsync(connection, host, request, refusals, stop).ConfigureAwait(false) is { } one) found.Add(one);
+
+        Dictionary<string, NetworkBlueprint> networks = [];
+        List<DhcpLease> leases = [];
+        foreach (var name in found.SelectMany(f => f.Reading.Nics).Select(n => n.Network).Distinct())
+            if (await ReadNetworkAsync(connection, name, leases, refusals, stop).ConfigureAwait(false) is { } network) networks.Add(name, network);
+
+        List<MachineBlueprint> blueprints = [];
+        foreach (var one in found)
+        {
+            List<NicBlueprint> nics = [];
+            foreach (var nic in one.Reading.Nics)
+            {
+                var addresses = networks.TryGetValue(nic.Network, out var network)
+                    ? one.Neighbours.Where(a => a.Mac == nic.Mac).Select(a => a.Address)
+                        .Prepend(leases.FirstOrDefault(l => Same(l.Mac, nic.Mac))?.IpAddress)
+                        .Prepend(network.Hosts.FirstOrDefault(h => Same(h.Mac, nic.Mac))?.Address)
+                        .OfType<string>().Where(a => NetworkReading.Contains(network, a)).Distinct().ToList()
+                    : [];
+                nics.Add(new(nic.Mac, NetworkName.Parse(nic.Network), addresses));
+                // A name that the guest told the DHCP server is known to the DNS server of the original: keep it.
+                if (network is not null && leases.FirstOrDefault(l => Same(l.Mac, nic.Mac)) is { Hostname: { Length: > 0 } hostname } lease
+                    && NetworkReading.Contains(network, lease.IpAddress) && !network.Hosts.Any(h => h.Names.Contains(hostname)))
+                    networks[nic.Network] = network with { Hosts = [.. network.Hosts, new(null, lease.IpAddress, [hostname])] };
+            }
+            blueprints.Add(new()
+            {
+                Name = one.Request.Name, Definition = one.Definition, MemoryBytes = one.Reading.MemoryBytes, VirtualCpus = one.Reading.VirtualCpus,
+                Volumes = [.. one.Volumes.Select(v => new VolumeBlueprint { Name = v.Volume, Target = v.Volume.Text, VirtualSize = v.VirtualSize })], Nics = nics, MemoryRefusal = one.Reading.MemoryRefusal,
+            });
+        }
+        return new Examination(new() { Machines = blueprints, Networks = [.. networks.Values] },
+            [.. found.Select(f => new ExaminedMachine(new(f.Request.Name, f.Request.HypervisorName, f.Uuid), f.RunState, f.Volumes))], refusals);
+    }, stop);
+
+    private sealed record Examined(MachineRequest Request, Guid Uuid, RunState RunState, string Definition, MachineReading Reading, IReadOnlyList<ExaminedVolume> Volumes, IReadOnlyList<(string Mac, string Address)> Neighbours);
+
+    private static async Task<Examined?> ReadAsync(LibvirtConnection connection, HostPicture host, MachineRequest request, List<Refusal> refusals, CancellationToken stop)
+    {
+        var subject = request.HypervisorName;
+        LibvirtDomain domain;
+        try
+        {
+            domain = await connection.LookupDomainAsync(request.HypervisorName, stop).ConfigureAwait(false);
+        }
+        catch (LibvirtException error) when (error.Code == VirErrorCode.NoDomain)
+        {
+            refusals.Add(new(subject, "libvirt has no machine of this name.", "Look at `virsh list --all`."));
+            return null;
+        }
+        using (domain)
+        {
+            var active = await domain.IsActiveAsync(stop).ConfigureAwait(false);
+            var persistent = await domain.IsPersistentAsync(stop).ConfigureAwait(false);
+            if (!persistent) refusals.Add(new(subject, "It is transient: libvirt forgets it when it stops.", "Make it persistent: `virsh dumpxml NAME > F; virsh define F`."));
+            if (host.Saved.Contains(domain.Uuid)) refusals.Add(new(subject, "It has a managed-save image, which is bound to its disks as they are.", "Start it, or run `virsh managedsave-remove`."));
+            if (host.Checkpointed.Contains(domain.Uuid)) refusals.Add(new(subject, "libvirt keeps checkpoints of it.", "Delete them with `virsh checkpoint-delete`."));
+            var snapshots = await domain.ListSnapshotsAsync(0, stop).ConfigureAwait(false);
+            foreach (var snapshot in snapshots) snapshot.Dispose();
+            if (snapshots.Count > 0) refusals.Add(new(subject, $"libvirt keeps {snapshots.Count} snapshot(s) of it, which would point at wrong files.", "Delete them with `virsh snapshot-delete`."));
+
+            // The running machine's XML has the addresses and the processor that its guest really sees.
+            var definition = await domain.GetXmlAsync(active ? DomainXmlFlags.Secure : DomainXmlFlags.Secure | DomainXmlFlags.Inactive, stop).ConfigureAwait(false);
+            var document = DomainText.Parse(definition);
+            var reading = MachineReading.Read(subject, document);
+            refusals.AddRange(reading.Refusals);
+            if (active && persistent) await CompareAsync(domain, subject, document, refusals, stop).ConfigureAwait(false);
+
+            List<ExaminedVolume> volumes = [];
+            foreach (var disk in reading.Disks)
+            {
+                if (active && await domain.GetBlockJobInfoAsync(disk.Target, 0, stop).ConfigureAwait(false) is not null)
+                    refusals.Add(new($"{subject}/{disk.Target}", "A block job works on it.", "Wait for it, or end it with `virsh blockjob --abort`."));
+                if (Volume(host, domain.Uuid, subject, disk, active, refusals) is { } volume) volumes.Add(volume);
+            }
+            var state = RunStates.From((await domain.GetStateAsync(stop).ConfigureAwait(false)).State);
+            return new(request, domain.Uuid, state, definition, reading, volumes, active ? await NeighboursAsync(domain, stop).ConfigureAwait(false) : []);
+        }
+    }
+
+    /// <summary>A change that waits for the next start would be lost or half done by what adoption does to both definitions.</summary>
+    private static async Task CompareAsync(LibvirtDomain domain, string subject, XDocument live, List<Refusal> refusals, CancellationToken stop)
+    {
+        var stored = DomainText.Parse(await domain.GetXmlAsync(DomainXmlFlags.Inactive, stop).ConfigureAwait(false));
+        if (!MachineReading.WritablePaths(live).ToHashSet().SetEquals(MachineReading.WritablePaths(stored)))
+            refusals.Add(new(subject, "The disks of the running machine are not those of its definition.", "Shut it down once, or attach and detach with --live --config."));
+    }
+
+    private static ExaminedVolume? Volume(HostPicture host, Guid uuid, string subject, DeclaredDisk disk, bool active, List<Refusal> refusals)
+    {
+        var part = $"{subject}/{disk.Target}";
+        IReadOnlyList<DiskImageFacts> chain;
+        try
+        {
+            chain = DiskChainInspector.Inspect(disk.Path, disk.Format);
+        }
+        catch (WeaveException error) when (error.Fault is not Fault.Internal)
+        {
+            refusals.Add(new(part, error.Message, error.NextStep ?? "Repair the disk, or use another."));
+            return null;
+        }
+        // A running QEMU with lazy refcounts marks its image dirty and clears that when it ends.
+        if (chain[0].IsDirty && !active) refusals.Add(new(part, "Its image was not closed properly.", $"Repair it: qemu-img check -r all {disk.Path}"));
+        foreach (var layer in chain.Skip(1).Where(l => l.IsDirty)) refusals.Add(new(part, $"Its backing file {Ids.Quote(layer.Path)} was not closed properly.", $"Repair it: qemu-img check -r all {layer.Path}"));
+        foreach (var layer in chain)
+            foreach (var other in host.WritersOf(layer.Identity).Where(w => w.Uuid != uuid).Select(w => w.Name).Distinct())
+                refusals.Add(new(part, $"{Ids.Quote(layer.Path)} is also a writable disk of machine {Ids.Quote(other)}.", "Give each machine a disk of its own."));
+        return new(VolumeName.Parse(disk.Target), disk.Path, disk.Format, chain[0].VirtualSize);
+    }
+
+    private static async Task<NetworkBlueprint?> ReadNetworkAsync(LibvirtConnection connection, string name, List<DhcpLease> leases, List<Refusal> refusals, CancellationToken stop)
+    {
+        LibvirtNetwork network;
+        try
+        {
+            network = await connection.LookupNetworkAsync(name, stop).ConfigureAwait(false);
+        }
+        catch (LibvirtException error) when (error.Code == VirErrorCode.NoNetwork)
+        {
+            refusals.Add(new($"network {name}", "libvirt has no network of this name.", "Look at `virsh net-list --all`."));
+            return null;
+        }
+        using (network)
+        {
+            var reading = NetworkReading.Read(NetworkName.Parse(name), DomainText.Parse(await network.GetXmlAsync(0, stop).ConfigureAwait(false)));
+            refusals.AddRange(reading.Refusals);
+            if (reading.Blueprint.Dhcp && await network.IsActiveAsync(stop).ConfigureAwait(false)) leases.AddRange(await network.GetDhcpLeasesAsync(null, stop).ConfigureAwait(false));
+            return reading.Blueprint;
+        }
+    }
+
+    /// <summary>IPv4 addresses in the host's neighbour table, for guests that have theirs from elsewhere than DHCP.</summary>
+    internal static async Task<IReadOnlyList<(string Mac, string Address)>> NeighboursAsync(LibvirtDomain domain, CancellationToken stop)
+    {
+        try
+        {
+            return [.. from nic in await domain.GetInterfaceAddressesAsync(InterfaceAddressSource.Arp, stop).ConfigureAwait(false)
+                       where nic.HardwareAddress is not null
+                       from address in nic.Addresses
+                       where address.Type == IpAddressType.Ipv4
+                       select (nic.HardwareAddress!.ToLowerInvariant(), address.Address)];
+        }
+        catch (LibvirtException)
+        {
+            // Addresses are a help, not a condition: a machine that ends in this moment has none.
+            return [];
+        }
+    }
+
+    private static bool Same(string? left, string? right) => left is not null && string.Equals(left, right, StringComparison.OrdinalIgnoreCase);
+}

@@ -1,0 +1,226 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using System.Xml.Linq;
+using LibvirtSharp;
+using WeaveHypervisor.Disks;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt.Fences;
+
+/// <summary>
+/// The isolated networks of a weave and their gateway. Per environment network a libvirt network without addresses (a switch); one network namespace that has
+/// a leg in each, with the address and the MAC that the original gateway had; one uplink to the host with an outer address for every machine address.
+/// </summary>
+internal sealed class FenceKeeper(DriverContext context)
+{
+    // Two fences made at once must not choose the same subnet.
+    private readonly SemaphoreSlim _choosing = new(1, 1);
+
+    private string Folders => Path.Combine(context.Options.Root, "fences");
+
+    public string NetworkName(FenceTag tag, int index) => Names(tag).Network(index);
+
+    /// <summary>Makes what is missing; what is there is kept, and its rules are written again.</summary>
+    public async Task<FenceFacts> MakeAsync(FenceSpec fence, CancellationToken stop)
+    {
+        var names = Names(fence.Tag);
+        var record = await RecordAsync(fence, stop);
+        for (var i = 0; i < fence.Networks.Count; i++) await EnsureNetworkAsync(names, i, fence, stop);
+        await EnsureNamespaceAsync(names, stop);
+        await EnsureLinksAsync(names, record, fence, stop);
+        await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "nft", "-f", "-"], FenceRules.Gateway(record, fence.Uplink), stop);
+        await HostCommand.RunAsync("nft", ["-f", "-"], FenceRules.Host(names, record, fence.Uplink), stop);
+        await new NameServer(names, Folder(fence.Tag)).EnsureAsync(fence, stop);
+        return new(record.Addresses);
+    }
+
+    /// <summary>Removes all of a fence, whole or in parts; gone already: success.</summary>
+    public async Task RetireAsync(FenceTag tag, CancellationToken stop)
+    {
+        var names = Names(tag);
+        new NameServer(names, Folder(tag)).Stop();
+        if (File.Exists(names.NamespacePath)) await HostCommand.RunAsync("ip", ["netns", "delete", names.Namespace], null, stop);
+        // Links end with the namespace that holds their other end, in the kernel's own time; these may be half made and have no other end there.
+        foreach (var link in Links().Where(l => l == names.HostUplink || l.StartsWith($"wv{tag.Text}g", StringComparison.Ordinal)))
+            await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop);
+        foreach (var network in await NetworksAsync(stop))
+            using (network)
+                if (FenceNames.TagOf(context.Options.Prefix, network.Name) == tag) await EndNetworkAsync(network, stop);
+        await HostCommand.RunAsync("nft", ["-f", "-"], $"table ip {names.HostTable}\ndelete table ip {names.HostTable}\n", stop);
+        if (Directory.Exists(Folder(tag))) Directory.Delete(Folder(tag), recursive: true);
+        if (Directory.Exists(Folders) && !Directory.EnumerateFileSystemEntries(Folders).Any()) TryRemoveFolders();
+    }
+
+    /// <summary>Tags of all fences of this service on the host, whole or in parts.</summary>
+    public async Task<IReadOnlyList<FenceTag>> ListAsync(CancellationToken stop)
+    {
+        var found = new HashSet<FenceTag>();
+        if (Directory.Exists("/run/netns")) foreach (var path in Directory.EnumerateFiles("/run/netns")) Add(Path.GetFileName(path));
+        foreach (var network in await NetworksAsync(stop))
+            using (network) Add(network.Name);
+        if (Directory.Exists(Folders))
+            foreach (var path in Directory.EnumerateDirectories(Folders)) if (FenceTag.TryCreate(Path.GetFileName(path), out var tag)) found.Add(tag);
+        foreach (var line in (await HostCommand.RunAsync("nft", ["list", "tables", "ip"], null, stop)).Split('\n')) Add(line.Split(' ')[^1].Trim());
+        return [.. found];
+
+        void Add(string name)
+        {
+            if (FenceNames.TagOf(context.Options.Prefix, name) is { } tag) found.Add(tag);
+        }
+    }
+
+    private FenceNames Names(FenceTag tag) => new(context.Options.Prefix, tag);
+    private string Folder(FenceTag tag) => Path.Combine(Folders, tag.Text.Length == 8 ? tag.Text : throw new WeaveException(Fault.InvalidRequest, "A fence needs a tag."));
+
+    private void TryRemoveFolders()
+    {
+        try
+        {
+            Directory.Delete(Folders);
+        }
+        catch (IOException)
+        {
+            // Another fence has come meanwhile.
+        }
+    }
+
+    /// <summary>Decides the subnet and the outer addresses, once; written before anything is made.</summary>
+    private async Task<FenceRecord> RecordAsync(FenceSpec fence, CancellationToken stop)
+    {
+        var path = Path.Combine(Folder(fence.Tag), "fence.json");
+        await _choosing.WaitAsync(stop);
+        try
+        {
+            var subnet = File.Exists(path) ? JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord)!.Subnet : await FreeSubnetAsync(fence.Tag, stop);
+            var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet));
+            DurableFile.CreateDirectory(context.Options.Root, DriverPaths.FolderMode);
+            DurableFile.CreateDirectory(Folders, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            DurableFile.CreateDirectory(Folder(fence.Tag), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            DurableFile.Write(path, file => JsonSerializer.Serialize(file, record, FenceJson.Default.FenceRecord));
+            return record;
+        }
+        finally
+        {
+            _choosing.Release();
+        }
+    }
+
+    private static IReadOnlyList<MachineAddress> Outer(FenceSpec fence, string subnet)
+    {
+        // A network without a gateway gives the namespace no address from which it could reach machines there.
+        var reachable = fence.Networks.Where(n => n.Gateway is not null).Select(n => n.Name).ToHashSet();
+        var inner = fence.Machines.SelectMany(m => m.Nics.Where(n => reachable.Contains(n.Network)).SelectMany(n => n.Addresses.Select(a => (m.Name, n.Mac, Address: a)))).DistinctBy(a => a.Address).ToList();
+        if (inner.Count > FenceRecord.LastOuter - FenceRecord.FirstOuter + 1)
+            throw new WeaveException(Fault.Unsupported, $"The weave '{fence.Environment}/{fence.Weave}' has {inner.Count} addresses; a fence has room for 240.", "Split the environment.");
+        return [.. inner.Select((a, i) => new MachineAddress(a.Name, a.Mac, Checked(a.Address), string.Create(CultureInfo.InvariantCulture, $"{subnet}.{FenceRecord.FirstOuter + i}")))];
+    }
+
+    private static string Checked(string address) => IPAddress.TryParse(address, out var ip) && ip.ToString() == address && ip.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? address
+        : throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(address)} is no IPv4 address.");
+
+    /// <summary>A /24 of 100.64.0.0/10 that no interface of the host and no other fence uses; the search begins at a place that the tag decides.</summary>
+    private async Task<string> FreeSubnetAsync(FenceTag tag, CancellationToken stop)
+    {
+        var used = new HashSet<string>();
+        foreach (var line in (await HostCommand.RunAsync("ip", ["-o", "-4", "addr", "show"], null, stop)).Split('\n'))
+            if (line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, _, "inet", var address, ..]) used.Add(address[..address.LastIndexOf('.')]);
+        foreach (var line in (await HostCommand.RunAsync("ip", ["-4", "route", "show", "table", "all"], null, stop)).Split('\n'))
+            if (line.StartsWith("100.", StringComparison.Ordinal)) used.Add(line.Split(' ')[0].Split('/')[0] is var a ? a[..a.LastIndexOf('.')] : "");
+        if (Directory.Exists(Folders))
+            foreach (var path in Directory.EnumerateFiles(Folders, "fence.json", SearchOption.AllDirectories))
+                if (JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord) is { } other) used.Add(other.Subnet);
+        const int count = 64 * 256;
+        var start = (int)(uint.Parse(tag.Text, NumberStyles.HexNumber, CultureInfo.InvariantCulture) % count);
+        for (var i = 0; i < count; i++)
+        {
+            var n = (start + i) % count;
+            var subnet = string.Create(CultureInfo.InvariantCulture, $"100.{64 + n / 256}.{n % 256}");
+            if (used.Add(subnet)) return subnet;
+        }
+        throw new WeaveException(Fault.Exhausted, "All subnets of 100.64.0.0/10 are in use on this host.", "Delete weaves that are no longer needed.");
+    }
+
+    private async Task EnsureNetworkAsync(FenceNames names, int index, FenceSpec fence, CancellationToken stop)
+    {
+        var name = names.Network(index);
+        var mtu = fence.Networks[index].Mtu;
+        XNamespace mark = DriverContext.MarkNamespace;
+        await context.Host.CallAsync($"make the network '{name}'", async connection =>
+        {
+            try
+            {
+                using var there = await connection.LookupNetworkAsync(name, stop);
+                if (await there.IsActiveAsync(stop) && Directory.Exists($"/sys/class/net/{names.Bridge(index)}")) return;
+                await EndNetworkAsync(there, stop);
+            }
+            catch (LibvirtException e) when (e.Code == VirErrorCode.NoNetwork)
+            {
+                // To be made.
+            }
+            var xml = new XElement("network", new XElement("name", name),
+                new XElement("metadata", new XElement(mark + "fence", new XAttribute(XNamespace.Xmlns + "weave", mark.NamespaceName), new XAttribute("owner", context.Options.Prefix),
+                    new XAttribute("environment", fence.Environment.Text), new XAttribute("weave", fence.Weave.Text))),
+                new XElement("bridge", new XAttribute("name", names.Bridge(index)), new XAttribute("stp", "off"), new XAttribute("delay", "0")));
+            if (mtu > 0) xml.Add(new XElement("mtu", new XAttribute("size", mtu)));
+            using var made = await connection.CreateNetworkAsync(xml.ToString(SaveOptions.DisableFormatting), stop);
+        }, stop);
+    }
+
+    private static async Task EndNetworkAsync(LibvirtNetwork network, CancellationToken stop)
+    {
+        try
+        {
+            if (await network.IsActiveAsync(stop)) await network.DestroyAsync(stop);
+            if (await network.IsPersistentAsync(stop)) await network.UndefineAsync(stop);
+        }
+        catch (LibvirtException e) when (e.Code == VirErrorCode.NoNetwork)
+        {
+            // A transient network is gone as soon as it is not active.
+        }
+    }
+
+    private Task<IReadOnlyList<LibvirtNetwork>> NetworksAsync(CancellationToken stop) => context.Host.CallAsync("list networks", connection => connection.ListNetworksAsync(cancellationToken: stop), stop);
+
+    private static async Task EnsureNamespaceAsync(FenceNames names, CancellationToken stop)
+    {
+        if (!File.Exists(names.NamespacePath)) await HostCommand.RunAsync("ip", ["netns", "add", names.Namespace], null, stop);
+        // Constant text: a shell is only there to write files inside the namespace.
+        await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "sh", "-c",
+            "echo 1 > /proc/sys/net/ipv4/ip_forward; for d in all default; do echo 0 > /proc/sys/net/ipv4/conf/$d/rp_filter; f=/proc/sys/net/ipv6/conf/$d/disable_ipv6; [ ! -e $f ] || echo 1 > $f; done"], null, stop);
+    }
+
+    private static async Task EnsureLinksAsync(FenceNames names, FenceRecord record, FenceSpec fence, CancellationToken stop)
+    {
+        var links = Links().ToHashSet();
+        var host = new StringBuilder();
+        var inside = new StringBuilder("link set lo up\n");
+        for (var i = 0; i < fence.Networks.Count; i++)
+        {
+            var network = fence.Networks[i];
+            var mac = network.GatewayMac is { } m && System.Net.NetworkInformation.PhysicalAddress.TryParse(m.Replace(':', '-').ToUpperInvariant(), out _) ? $" address {m}" : "";
+            if (!links.Contains(names.HostLeg(i))) host.Append($"link add {names.HostLeg(i)} type veth peer name {FenceNames.Leg(i)} netns {names.Namespace}{mac}\n");
+            host.Append($"link set {names.HostLeg(i)} {(network.Mtu > 0 ? $"mtu {network.Mtu} " : "")}master {names.Bridge(i)} up\n");
+            if (network.Mtu > 0) inside.Append($"link set {FenceNames.Leg(i)} mtu {network.Mtu}\n");
+            inside.Append($"link set {FenceNames.Leg(i)} up\n");
+            if (network.Gateway is { } gateway) inside.Append($"addr replace {Checked(gateway)}/{network.PrefixLength} dev {FenceNames.Leg(i)}\n");
+        }
+        if (!links.Contains(names.HostUplink)) host.Append($"link add {names.HostUplink} type veth peer name {FenceNames.Uplink} netns {names.Namespace}\n");
+        host.Append($"addr replace {record.HostAddress}/24 dev {names.HostUplink}\nlink set {names.HostUplink} up\n");
+        inside.Append($"link set {FenceNames.Uplink} up\naddr replace {record.GatewayAddress}/24 dev {FenceNames.Uplink}\n");
+        foreach (var address in record.Addresses) inside.Append($"addr replace {address.Outer}/32 dev {FenceNames.Uplink}\n");
+        inside.Append($"route replace default via {record.HostAddress} dev {FenceNames.Uplink}\n");
+        await HostCommand.RunAsync("ip", ["-batch", "-"], host.ToString(), stop);
+        await HostCommand.RunAsync("ip", ["-n", names.Namespace, "-batch", "-"], inside.ToString(), stop);
+        // Neither end of the uplink and no bridge of a fence speaks IPv6.
+        foreach (var device in new[] { names.HostUplink }.Concat(Enumerable.Range(0, fence.Networks.Count).SelectMany(i => new[] { names.Bridge(i), names.HostLeg(i) })))
+        {
+            var path = $"/proc/sys/net/ipv6/conf/{device}/disable_ipv6";
+            if (File.Exists(path)) await File.WriteAllTextAsync(path, "1", stop);
+        }
+    }
+
+    private static IEnumerable<string> Links() => Directory.EnumerateFileSystemEntries("/sys/class/net").Select(p => Path.GetFileName(p));
+}

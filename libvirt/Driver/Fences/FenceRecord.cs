@@ -1,0 +1,18 @@
+using System.Text.Json.Serialization;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt.Fences;
+
+/// <summary>What is decided once for a fence and kept beside it: its uplink subnet and the outer address of every inner one.</summary>
+/// <param name="Subnet">First three bytes of its /24 of 100.64.0.0/10, as text: "100.64.7".</param>
+internal sealed record FenceRecord(FenceTag Tag, string Subnet, IReadOnlyList<MachineAddress> Addresses)
+{
+    public string HostAddress => Subnet + ".1";
+    public string GatewayAddress => Subnet + ".2";
+    /// <summary>Outer addresses begin here; a fence has at most 240.</summary>
+    public const int FirstOuter = 10, LastOuter = 249;
+}
+
+[JsonSourceGenerationOptions(WriteIndented = true)]
+[JsonSerializable(typeof(FenceRecord))]
+internal sealed partial class FenceJson : JsonSerializerContext;

@@ -1,0 +1,76 @@
+using Microsoft.Extensions.Logging;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Capturing;
+using WeaveHypervisor.Libvirt.Examining;
+using WeaveHypervisor.Libvirt.Fences;
+using WeaveHypervisor.Libvirt.Inspecting;
+using WeaveHypervisor.Libvirt.Owned;
+using WeaveHypervisor.Libvirt.Power;
+using WeaveHypervisor.Libvirt.Returning;
+using WeaveHypervisor.Libvirt.Starting;
+using WeaveHypervisor.Libvirt.Traffic;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt;
+
+/// <summary>The hypervisor driver of libvirt and QEMU on this host. A thin face: each member is one call of the part that does it.</summary>
+public sealed class LibvirtDriver : IHypervisorDriver
+{
+    private readonly DriverContext _context;
+    private readonly Examiner _examiner;
+    private readonly MachineInspector _machines;
+    private readonly HostInspector _host;
+    private readonly OwnedRegister _owned;
+    private readonly CaptureRun _capture;
+    private readonly FenceKeeper _fences;
+    private readonly CopyStarter _starter;
+    private readonly VolumeReturner _returner;
+    private readonly PowerSwitch _power;
+    private readonly VolumePlugger _plugger;
+    private readonly EndpointPublisher _endpoints;
+
+    /// <summary>Checks the settings (InvalidRequest) and touches nothing else: libvirt is connected to by the first call that needs it.</summary>
+    public LibvirtDriver(LibvirtDriverOptions options, TimeProvider clock, ILoggerFactory loggers)
+    {
+        options.Validate();
+        _context = new(options, new HostConnection(options.Uri), new DriverPaths(options), clock, loggers);
+        _examiner = new(_context);
+        _machines = new(_context);
+        _host = new(_context);
+        _capture = new(_context);
+        _fences = new(_context);
+        _starter = new(_context, _fences.NetworkName);
+        _returner = new(_context);
+        _power = new(_context);
+        _plugger = new(_context);
+        _endpoints = new(_context);
+        _owned = new(_context, _fences, _endpoints);
+    }
+
+    /// <summary>What this driver can do; whether a machine's copies share memory is decided machine by machine when they are started.</summary>
+    public DriverCapabilities Capabilities { get; } = new("libvirt", MemoryCapture: true, MemorySharing: true, MemorySharingReason: null, HotPlug: true, Fences: true, DiskFormat.Qcow2);
+
+    public Task<HostFacts> InspectHostAsync(CancellationToken stop) => _host.InspectAsync(stop);
+    public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => _examiner.ExamineAsync(machines, stop);
+    public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => _machines.InspectAsync(machine, stop);
+    public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => _context.Paths.PlaceLayer(environment, weave, layer);
+    public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => $"{_context.Options.Prefix}.{environment}.{weave}.{machine}";
+    public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine) => _context.Paths.PlaceMemory(environment, snapshot, machine);
+    public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Task.FromResult(_host.Storage());
+    public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => _owned.CreateOverlayAsync(layer, parent, stop);
+    public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => _owned.DeleteFilesAsync(paths, stop);
+    public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => _capture.RunAsync(request, progress, stop);
+    public Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop) => _capture.AbandonAsync(request, stop);
+    public Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop) => _fences.MakeAsync(fence, stop);
+    public Task RetireFenceAsync(FenceTag tag, CancellationToken stop) => _fences.RetireAsync(tag, stop);
+    public Task<IReadOnlyList<StartedMachine>> InstantiateAsync(InstantiateRequest request, IProgress<Progress>? progress, CancellationToken stop) => _starter.RunAsync(request, progress, stop);
+    public Task ChangePowerAsync(IReadOnlyList<MachineRef> machines, PowerChange change, TimeSpan patience, CancellationToken stop) => _power.ChangeAsync(machines, change, patience, stop);
+    public Task RetireAsync(MachineRef machine, CancellationToken stop) => _owned.RetireAsync(machine, stop);
+    public Task ReturnVolumesAsync(MachineRef machine, IReadOnlyList<ReturnedVolume> volumes, IProgress<Progress>? progress, CancellationToken stop) => _returner.ReturnAsync(machine, volumes, progress, stop);
+    public Task PublishAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop) => _endpoints.PublishAsync(endpoints, stop);
+    public Task<OwnedThings> ListOwnedAsync(CancellationToken stop) => _owned.ListAsync(stop);
+    public Task RemoveOwnedAsync(OwnedThing thing, CancellationToken stop) => _owned.RemoveAsync(thing, stop);
+    public Task AttachVolumeAsync(MachineRef machine, AttachedVolume volume, CancellationToken stop) => _plugger.AttachAsync(machine, volume, stop);
+    public Task DetachVolumeAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop) => _plugger.DetachAsync(machine, target, patience, stop);
+    public ValueTask DisposeAsync() => _context.Host.DisposeAsync();
+}

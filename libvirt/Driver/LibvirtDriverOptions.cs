@@ -1,0 +1,41 @@
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt;
+
+/// <summary>Settings of the libvirt driver on one host.</summary>
+public sealed record LibvirtDriverOptions
+{
+    /// <summary>libvirt connection URI; only local QEMU system connections are supported.</summary>
+    public string Uri { get; init; } = "qemu:///system";
+
+    /// <summary>Folder of layers and memory images: absolute, normalised, on one file system, and no root of a file system.</summary>
+    public string Root { get; init; } = "/var/lib/weave";
+
+    /// <summary>
+    /// The mark of one service: names of its domains, networks, namespaces and rule tables begin with it. Two services on a host have two.
+    /// A lower-case letter, then letters and digits, at most 12 characters; none may be the beginning of another's followed by its own separator.
+    /// </summary>
+    public string Prefix { get; init; } = "weave";
+
+    /// <summary>User that QEMU runs as (`user` of qemu.conf): a name of /etc/passwd or a number.</summary>
+    public string QemuUser { get; init; } = "libvirt-qemu";
+
+    /// <summary>Group that QEMU's user is in and that may enter our folders: a name of /etc/group or a number.</summary>
+    public string QemuGroup { get; init; } = "libvirt-qemu";
+
+    /// <summary>Throws InvalidRequest that names the first setting that is wrong.</summary>
+    public void Validate()
+    {
+        if (!System.Uri.TryCreate(Uri, UriKind.Absolute, out var uri) || uri.Scheme != "qemu" || uri.Host.Length > 0)
+            throw Wrong(nameof(Uri), Uri, "Use qemu:///system.");
+        if (!Path.IsPathFullyQualified(Root) || Path.GetFullPath(Root) != Root || Root.Count(c => c == '/') < 2 || Root.EndsWith('/') || Root.Any(c => char.IsControl(c) || c is ',' or ':'))
+            throw Wrong(nameof(Root), Root, "Use a full path below a top folder, such as /var/lib/weave, without '..', commas or colons.");
+        if (Prefix.Length is 0 or > 12 || !char.IsAsciiLetterLower(Prefix[0]) || !Prefix.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c)))
+            throw Wrong(nameof(Prefix), Prefix, "Use a lower-case letter, then lower-case letters and digits, at most 12 characters.");
+        if (QemuUser.Length == 0 || QemuUser.Contains(':')) throw Wrong(nameof(QemuUser), QemuUser, "Name the user that QEMU runs as.");
+        if (QemuGroup.Length == 0 || QemuGroup.Contains(':')) throw Wrong(nameof(QemuGroup), QemuGroup, "Name the group of QEMU's user.");
+    }
+
+    private static WeaveException Wrong(string setting, string value, string next) =>
+        new(Fault.InvalidRequest, $"The libvirt driver's setting {setting} cannot be {Ids.Quote(value)}.", next);
+}

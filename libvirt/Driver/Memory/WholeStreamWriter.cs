@@ -1,0 +1,196 @@
+using WeaveHypervisor.Disks;
+using WeaveHypervisor.Model;
+using static WeaveHypervisor.Libvirt.Memory.MigrationFormat;
+
+namespace WeaveHypervisor.Libvirt.Memory;
+
+/// <summary>One page of RAM: address in the main block, a multiple of 4096, and its 4096 bytes.</summary>
+public readonly record struct RamPage(long Address, ReadOnlyMemory<byte> Data);
+
+/// <summary>
+/// Writes an ordinary migration stream again from a memory image, for a machine whose RAM cannot be mapped from the flat file (NUMA cells, hugepages,
+/// a confined QEMU). Zero pages are not sent: RAM of a machine that waits for a migration is zero.
+/// </summary>
+public static class WholeStreamWriter
+{
+    /// <summary>
+    /// Writes to <paramref name="to"/>, usually a pipe that QEMU reads, as fast as it takes. A reader that goes away is Unavailable.
+    /// </summary>
+    /// <param name="blockName">Name that the main block has in the machine that is to load it, such as "pc.ram".</param>
+    /// <param name="progress">Bytes of the flat file that have been written or passed over.</param>
+    public static async Task WriteAsync(string flatPath, string deviceStatePath, string blockName, Stream to, IProgress<long>? progress, CancellationToken stop)
+    {
+        var (flat, facts) = FileFacts.OpenRegular(flatPath);
+        using (flat)
+        {
+            await using var device = OpenDeviceState(deviceStatePath);
+            await RamInjection.CopyAsync(device, to, blockName, dropMain: false, main => PagesOf(flat, main, facts.Length, flatPath, progress), () => true, stop);
+        }
+    }
+
+    internal static FileStream OpenDeviceState(string path)
+    {
+        var (handle, _) = FileFacts.OpenRegular(path);
+        return new FileStream(handle, FileAccess.Read, bufferSize: 0);
+    }
+
+    private static IEnumerable<RamPage> PagesOf(Microsoft.Win32.SafeHandles.SafeFileHandle flat, RamBlock main, long length, string path, IProgress<long>? progress)
+    {
+        if (length != main.Length) throw new WeaveException(Fault.DataLoss, $"The flat memory file {Ids.Quote(path)} has {length} bytes, but its device state tells of {main.Length}.", "Use another snapshot.");
+        var buffer = new byte[1 << 20];
+        foreach (var (start, end) in SparseFile.DataRanges(flat, length))
+        {
+            for (var at = start & ~(PageSize - 1L); at < end;)
+            {
+                var read = RandomAccess.Read(flat, buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - at)), at) & ~(PageSize - 1);
+                if (read == 0) throw new WeaveException(Fault.DataLoss, $"The flat memory file {Ids.Quote(path)} became shorter while it was read.", "Use another snapshot.");
+                for (var i = 0; i < read && at + i < end; i += PageSize)
+                    if (buffer.AsSpan(i, PageSize).IndexOfAnyExcept((byte)0) >= 0) yield return new(at + i, buffer.AsMemory(i, PageSize));
+                at += read;
+                progress?.Report(Math.Min(at, end));
+            }
+        }
+        progress?.Report(length);
+    }
+}
+
+/// <summary>
+/// Makes the device-state stream of a machine whose RAM is a private map of a base: the base's RAM section with the pages that differ put into it, then the device sections
+/// that QEMU saved now. Started on the base's flat file, it gives the machine as it is now.
+/// </summary>
+public static class DeviceStateJoiner
+{
+    /// <summary>
+    /// Writes <paramref name="resultPath"/>, 0600 and synced, whole or not at all. Differing pages that the base's stream held are left out: the private map has them among its own.
+    /// </summary>
+    /// <param name="deviceSections">What `xen-save-devices-state` wrote: a stream of device sections without RAM.</param>
+    /// <param name="pages">Pages of the main block that differ from the base; each is used before the next is asked for.</param>
+    public static async Task JoinAsync(string baseDeviceStatePath, Stream deviceSections, IEnumerable<RamPage> pages, string resultPath, FileOwner? owner, CancellationToken stop)
+    {
+        try
+        {
+            using (var file = DurableFile.OpenPart(resultPath))
+            {
+                try
+                {
+                    await using (var head = WholeStreamWriter.OpenDeviceState(baseDeviceStatePath))
+                        await RamInjection.CopyAsync(head, file, null, dropMain: true, _ => pages, () => false, stop);
+                    var magic = new byte[8];
+                    await deviceSections.ReadExactlyAsync(magic, stop);
+                    if (!magic.AsSpan().SequenceEqual((ReadOnlySpan<byte>)[0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3])) throw Damaged(0, "the saved device state does not begin as one");
+                    var tail = new MigrationTail();
+                    var buffer = new byte[1 << 16];
+                    while (await deviceSections.ReadAsync(buffer, stop) is var count and > 0)
+                    {
+                        tail.Append(buffer.AsSpan(0, count));
+                        await file.WriteAsync(buffer.AsMemory(0, count), stop);
+                    }
+                    if (!tail.IsWhole) throw Damaged(file.Length, "the saved device state ends too early");
+                    file.Flush(flushToDisk: true);
+                }
+                catch (EndOfStreamException)
+                {
+                    throw Damaged(0, "the saved device state is empty");
+                }
+                catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+                {
+                    throw DiskFaults.From(error, $"write {Ids.Quote(resultPath)}");
+                }
+            }
+            DurableFile.Commit(resultPath, owner: owner);
+        }
+        catch
+        {
+            DurableFile.TryDelete(DurableFile.PartOf(resultPath));
+            throw;
+        }
+    }
+}
+
+/// <summary>Copies a migration stream, puts a section part with more pages of the main block behind RAM's start section, and may rename that block.</summary>
+internal static class RamInjection
+{
+    public static async Task CopyAsync(Stream from, Stream to, string? blockName, bool dropMain, Func<RamBlock, IEnumerable<RamPage>> pages, Func<bool> withDevices, CancellationToken stop)
+    {
+        using var sink = new Sink(to, blockName, dropMain, pages, withDevices);
+        try
+        {
+            await new MigrationStreamWalker(from, sink, null).WalkAsync(stop);
+            await sink.DrainAsync(stop);
+            await to.FlushAsync(stop);
+        }
+        catch (IOException error)
+        {
+            const int brokenPipe = 32;
+            throw error.HResult == brokenPipe ? new WeaveException(Fault.Unavailable, "The reader of the memory image went away.", "Look at the log of the machine's QEMU.", error) : DiskFaults.From(error, "write the migration stream");
+        }
+    }
+
+    private sealed class Sink(Stream to, string? blockName, bool dropMain, Func<RamBlock, IEnumerable<RamPage>> pages, Func<bool> withDevices) : IMigrationSink, IDisposable
+    {
+        private const int DrainAt = 1 << 20;
+        private readonly MemoryStream _pending = new(DrainAt + (1 << 16));
+        private IReadOnlyList<RamBlock> _blocks = [];
+        private int _main;
+
+        public void Copy(ReadOnlySpan<byte> bytes) => _pending.Write(bytes);
+
+        public int Blocks(IReadOnlyList<RamBlock> blocks)
+        {
+            _main = BlockChoice.Main(blocks, blocks.Any(b => b.Name == MigrationStreamSplitter.SharedBlock) ? MigrationStreamSplitter.SharedBlock : null);
+            _blocks = blockName is null ? blocks : BlockChoice.Renamed(blocks, _main, blockName);
+            WriteBlocks(_pending, _blocks);
+            return _main;
+        }
+
+        public void Page(int block, long address, ReadOnlySpan<byte> data)
+        {
+            if (dropMain && block == _main) return;
+            WritePageHead(_pending, _blocks[block].Name, address, MigrationFormat.Page);
+            _pending.Write(data);
+        }
+
+        public void Filled(int block, long address, byte fill)
+        {
+            if (dropMain && block == _main) return;
+            WritePageHead(_pending, _blocks[block].Name, address, ZeroPage);
+            _pending.WriteByte(fill);
+        }
+
+        public async ValueTask RamStartedAsync(uint section, CancellationToken stop)
+        {
+            WriteSectionHead(_pending, SectionPart, section);
+            var again = 0UL;
+            foreach (var page in pages(_blocks[_main]))
+            {
+                if (page.Address % PageSize != 0 || page.Address < 0 || page.Address > _blocks[_main].Length - PageSize || page.Data.Length != PageSize)
+                    throw new WeaveException(Fault.Internal, $"A page at {page.Address} does not fit into RAM of {_blocks[_main].Length} bytes.");
+                if (page.Data.Span.IndexOfAnyExcept((byte)0) < 0)
+                {
+                    WritePageHead(_pending, _blocks[_main].Name, page.Address, ZeroPage | again);
+                    _pending.WriteByte(0);
+                }
+                else
+                {
+                    WritePageHead(_pending, _blocks[_main].Name, page.Address, MigrationFormat.Page | again);
+                    _pending.Write(page.Data.Span);
+                }
+                again = Continue;
+                if (_pending.Length >= DrainAt) await DrainAsync(stop);
+            }
+            WriteEndOfPart(_pending);
+            WriteFooter(_pending, section);
+        }
+
+        public bool DevicesFollow() => withDevices();
+
+        public async ValueTask DrainAsync(CancellationToken stop)
+        {
+            if (_pending.Length == 0) return;
+            await to.WriteAsync(_pending.GetBuffer().AsMemory(0, (int)_pending.Length), stop);
+            _pending.SetLength(0);
+        }
+
+        public void Dispose() => _pending.Dispose();
+    }
+}

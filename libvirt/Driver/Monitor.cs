@@ -1,0 +1,63 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using LibvirtSharp;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt;
+
+/// <summary>
+/// QMP commands to the QEMU of a domain, through libvirt-qemu's passthrough. The blocking form is for the hot path, where a thread of its own waits.
+/// An error that QEMU answers is a <see cref="QemuRefusal"/>; one of libvirt stays a <see cref="LibvirtException"/>.
+/// </summary>
+internal static class Monitor
+{
+    public static JsonElement Execute(LibvirtDomain domain, string command, JsonObject? arguments = null) => Answer(command, domain.MonitorCommandNow(Text(command, arguments)));
+
+    public static async Task<JsonElement> ExecuteAsync(LibvirtDomain domain, string command, JsonObject? arguments, CancellationToken stop) =>
+        Answer(command, await domain.MonitorCommandAsync(Text(command, arguments), stop));
+
+    /// <summary>Gives QEMU a copy of an open descriptor under a name (`getfd`); a name in use is replaced.</summary>
+    public static async Task PassFileAsync(LibvirtDomain domain, string name, int file, CancellationToken stop)
+    {
+        using var reply = await domain.MonitorCommandWithFilesAsync(Text("getfd", new JsonObject { ["fdname"] = name }), [file], stop);
+        Answer("getfd", reply.Json);
+    }
+
+    /// <summary>Switches one migration capability.</summary>
+    public static Task SetCapabilityAsync(LibvirtDomain domain, string capability, bool on, CancellationToken stop) => ExecuteAsync(domain, "migrate-set-capabilities",
+        new JsonObject { ["capabilities"] = new JsonArray(new JsonObject { ["capability"] = capability, ["state"] = on }) }, stop);
+
+    /// <summary>Status of `query-migrate` ("none", "setup", "active", "completed", "failed"…) and QEMU's error text where it has one.</summary>
+    public static async Task<(string Status, string? Error)> MigrationAsync(LibvirtDomain domain, CancellationToken stop)
+    {
+        var answer = await ExecuteAsync(domain, "query-migrate", null, stop);
+        return (answer.TryGetProperty("status", out var status) ? status.GetString() ?? "none" : "none",
+            answer.TryGetProperty("error-desc", out var error) ? error.GetString() : null);
+    }
+
+    private static string Text(string command, JsonObject? arguments)
+    {
+        var request = new JsonObject { ["execute"] = command };
+        if (arguments is not null) request["arguments"] = arguments;
+        return request.ToJsonString();
+    }
+
+    private static JsonElement Answer(string command, string json)
+    {
+        using var document = JsonDocument.Parse(json);
+        var root = document.RootElement;
+        if (root.TryGetProperty("error", out var error))
+            throw new QemuRefusal(command, error.TryGetProperty("class", out var kind) ? kind.GetString() ?? "" : "", error.TryGetProperty("desc", out var text) ? text.GetString() ?? "" : "");
+        return root.TryGetProperty("return", out var answer) ? answer.Clone() : default;
+    }
+}
+
+/// <summary>QEMU answered a command with an error; callers decide whether that is a fallback or a fault.</summary>
+internal sealed class QemuRefusal(string command, string kind, string text) : Exception($"QEMU refused {command}: {text}")
+{
+    public string Command { get; } = command;
+    public string Kind { get; } = kind;
+    public string Text { get; } = text;
+
+    public WeaveException ToFault(string tried) => new(Fault.Unsupported, $"{tried}: {Message}.", "Look into the machine's log under /var/log/libvirt/qemu.", this);
+}
