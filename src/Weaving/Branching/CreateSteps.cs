@@ -1,0 +1,161 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Capture;
+using WeaveHypervisor.Weaving.Retention;
+
+namespace WeaveHypervisor.Weaving.Branching;
+
+/// <summary>Writes the weave, still `creating`, so that its name is taken and its snapshot is held.</summary>
+internal sealed class ReserveWeave(Bench bench) : IStep<CreatePlan>
+{
+    public string Name => "reserve";
+
+    public async Task DoAsync(StepContext<CreatePlan> context, CancellationToken stop)
+    {
+        var plan = context.Plan;
+        var environment = await bench.Store.GetEnvironmentAsync(plan.Environment, stop);
+        if (environment.State != EnvironmentState.Managed)
+            throw new WeaveException(Fault.Conflict, $"Environment '{plan.Environment}' is being released.", "Adopt it again after that.");
+        if (await bench.Store.FindWeaveAsync(plan.Environment, plan.Weave, stop) is { } there)
+        {
+            if (there.Tag == plan.Tag) return;
+            throw new WeaveException(Fault.AlreadyExists, $"'{plan.Environment}' has a weave '{plan.Weave}' already.", "Choose another id, or delete that weave first.");
+        }
+        var source = plan.Capture is { } capture
+            ? await bench.Store.GetWeaveAsync(plan.Environment, capture.Weave ??= environment.ActiveWeave, stop)
+            : null;
+        var snapshot = source is null ? await bench.Store.GetSnapshotAsync(plan.Snapshot, stop) : null;
+        if (snapshot is { State: not SnapshotState.Ready })
+            throw new WeaveException(Fault.Conflict, $"Snapshot '{snapshot.Id}' is being deleted.", $"Choose another with `weave timeline {plan.Environment}`.");
+        await bench.Store.CommitAsync(new StoreChange
+        {
+            AddWeaves = [new Weave
+            {
+                Environment = plan.Environment, Id = plan.Weave, Tag = plan.Tag, State = WeaveState.Creating, CreatedAt = plan.CreatedAt, Origin = plan.Snapshot,
+                Source = source?.Id ?? snapshot!.Weave, Blueprint = source?.Blueprint ?? snapshot!.Blueprint, Machines = [], Uplink = plan.Uplink, ExpiresAt = plan.ExpiresAt,
+            }],
+        }, context.Lease, stop);
+    }
+
+    public async Task UndoAsync(StepContext<CreatePlan> context, CancellationToken stop)
+    {
+        var plan = context.Plan;
+        if (await bench.Store.FindWeaveAsync(plan.Environment, plan.Weave, stop) is { } there && there.Tag == plan.Tag)
+            await bench.Store.CommitAsync(new StoreChange { DeleteWeaves = [(plan.Environment, plan.Weave)] }, context.Lease, stop);
+    }
+}
+
+/// <summary>A live layer of its own on top of every frozen one: the only disk cost of a weave.</summary>
+internal sealed class ForkLayers(Bench bench) : IStep<CreatePlan>
+{
+    public string Name => "layers";
+
+    public async Task DoAsync(StepContext<CreatePlan> context, CancellationToken stop)
+    {
+        var plan = context.Plan;
+        var snapshot = await bench.Store.GetSnapshotAsync(plan.Snapshot, stop);
+        var layers = await bench.Store.LayersByIdAsync(plan.Environment, stop);
+        if (plan.Machines.Count == 0)
+        {
+            await SpaceGuard.CheckAsync(bench, bench.Options.BytesPerLayer * snapshot.Machines.Sum(m => m.Frozen.Count), $"The weave '{plan.Environment}/{plan.Weave}'", stop);
+            plan.Machines = [.. snapshot.Machines.Select(m => Choose(plan, m, layers))];
+            await context.SavePlanAsync(stop);
+        }
+        foreach (var layer in plan.Machines.SelectMany(m => m.Layers))
+            await bench.Driver.CreateOverlayAsync(layer.Layer, layers.Get(layer.Parent).ToRef(), stop);
+        var weave = await bench.Store.GetWeaveAsync(plan.Environment, plan.Weave, stop);
+        await bench.Store.CommitAsync(new StoreChange
+        {
+            PutLayers = [.. plan.Machines.SelectMany(m => m.Layers.Select(l => new Layer
+            {
+                Id = l.Layer.Id, Environment = plan.Environment, Machine = m.Name, Volume = l.Volume, Parent = l.Parent, Path = l.Layer.Path, Format = l.Layer.Format,
+                VirtualSize = l.Layer.VirtualSize, State = LayerState.Live, CreatedAt = plan.CreatedAt,
+            }))],
+            PutWeaves = [weave with
+            {
+                Blueprint = snapshot.Blueprint,
+                Machines = [.. plan.Machines.Select(m => new WeaveMachine
+                {
+                    Name = m.Name, HypervisorName = m.HypervisorName, Uuid = m.Uuid, RunState = RunState.Off,
+                    Heads = [.. m.Layers.Select(l => new VolumeHead(l.Volume, l.Layer.Id))],
+                    MemoryFrom = plan.Start != StartMode.Boot && snapshot.Machines.First(s => s.Name == m.Name).Memory is not null ? snapshot.Id : null,
+                })],
+            }],
+        }, context.Lease, stop);
+    }
+
+    public async Task UndoAsync(StepContext<CreatePlan> context, CancellationToken stop)
+    {
+        var layers = context.Plan.Machines.SelectMany(m => m.Layers).Select(l => l.Layer).ToList();
+        if (layers.Count == 0) return;
+        await bench.Driver.DeleteFilesAsync([.. layers.Select(l => l.Path)], stop);
+        await bench.Store.CommitAsync(new StoreChange { DeleteLayers = [.. layers.Select(l => l.Id)] }, context.Lease, stop);
+    }
+
+    private PlannedMachine Choose(CreatePlan plan, SnapshotMachine machine, IReadOnlyDictionary<LayerId, Layer> layers) => new(machine.Name,
+        bench.Driver.NameCopy(plan.Environment, plan.Weave, machine.Name), Guid.NewGuid(), [.. machine.Frozen.Select(frozen =>
+        {
+            var id = LayerId.New(bench.Clock);
+            return new PlannedLayer(frozen.Volume, frozen.Layer,
+                new LayerRef(id, bench.Driver.PlaceLayer(plan.Environment, plan.Tag, id), bench.Driver.Capabilities.LayerFormat, layers.Get(frozen.Layer).VirtualSize));
+        })]);
+}
+
+/// <summary>The isolated networks and their gateway.</summary>
+internal sealed class MakeFence(Bench bench) : IStep<CreatePlan>
+{
+    public string Name => "fence";
+
+    public async Task DoAsync(StepContext<CreatePlan> context, CancellationToken stop)
+    {
+        var weave = await bench.Store.GetWeaveAsync(context.Plan.Environment, context.Plan.Weave, stop);
+        var facts = await bench.Driver.MakeFenceAsync(Fences.SpecOf(weave), stop);
+        await bench.Store.CommitAsync(new StoreChange { PutWeaves = [weave with { Addresses = facts.Addresses }] }, context.Lease, stop);
+    }
+
+    public Task UndoAsync(StepContext<CreatePlan> context, CancellationToken stop) => bench.Driver.RetireFenceAsync(context.Plan.Tag, stop);
+}
+
+internal static class Fences
+{
+    public static FenceSpec SpecOf(Weave weave) => new()
+    {
+        Tag = weave.Tag, Environment = weave.Environment, Weave = weave.Id, Networks = weave.Blueprint.Networks, Uplink = weave.Uplink,
+        Machines = [.. weave.Blueprint.Machines.Select(m => new FenceMachine(m.Name, m.Nics))],
+    };
+}
+
+/// <summary>Starts the copies; with them the weave is whole.</summary>
+internal sealed class StartCopies(Bench bench, WeaveStart start) : IStep<CreatePlan>
+{
+    public string Name => "start";
+
+    public async Task DoAsync(StepContext<CreatePlan> context, CancellationToken stop)
+    {
+        var plan = context.Plan;
+        var weave = await bench.Store.GetWeaveAsync(plan.Environment, plan.Weave, stop);
+        var snapshot = await bench.Store.GetSnapshotAsync(plan.Snapshot, stop);
+        IReadOnlyList<CreatedMachine> machines;
+        if (plan.Start == StartMode.None)
+        {
+            await bench.Store.CommitAsync(new StoreChange { PutWeaves = [weave with { State = WeaveState.Stopped }] }, context.Lease, stop);
+            machines = [.. weave.Machines.Select(m => new CreatedMachine(m.Name, RunState.Off, "none", null, 0, 0, 0))];
+        }
+        else
+        {
+            context.Progress.Report(new($"starting {weave.Machines.Count} machines"));
+            var again = plan.StartTried || context.Operation.Steps.Any(s => s.Name == Name && s.State == StepState.Doing);
+            plan.StartTried = true;
+            var started = await start.RunAsync(weave, plan.Start, plan.Start == StartMode.Boot, again, new Relay<CreatePlan>(context), context.Lease, stop);
+            machines = [.. started.Select(s => new CreatedMachine(s.Name, s.RunState, s.Method, s.Reason, s.Create.TotalMilliseconds, s.Load.TotalMilliseconds, s.Resume.TotalMilliseconds))];
+            context.Note = string.Join(", ", started.Select(s => $"{s.Name} {s.Method}"));
+        }
+        plan.Result = new(plan.Environment, plan.Weave, snapshot.Id, snapshot.At, machines, weave.Addresses);
+    }
+
+    public async Task UndoAsync(StepContext<CreatePlan> context, CancellationToken stop)
+    {
+        foreach (var machine in context.Plan.Machines) await bench.Driver.RetireAsync(new(machine.Name, machine.HypervisorName, machine.Uuid), stop);
+    }
+}

@@ -1,0 +1,84 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Retention;
+
+namespace WeaveHypervisor.Weaving.Capture;
+
+/// <summary>Chooses every id and path of a capture, reads the machines' present definitions, and refuses what cannot be captured, before anything is touched.</summary>
+internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TPlan : class, ICaptures
+{
+    public string Name => "prepare";
+
+    public async Task DoAsync(StepContext<TPlan> context, CancellationToken stop)
+    {
+        if (context.Plan.Capture is not { } plan) return;
+        context.Progress.Report(new("reading the machines"));
+        var environment = await bench.Store.GetEnvironmentAsync(plan.Environment, stop);
+        var id = plan.Weave ??= environment.ActiveWeave;
+        var weave = await bench.Store.GetWeaveAsync(plan.Environment, id, stop);
+        if (weave.State is not (WeaveState.Running or WeaveState.Paused or WeaveState.Stopped))
+            throw new WeaveException(Fault.Conflict, $"'{plan.Environment}/{id}' is {weave.State.ToString().ToLowerInvariant()}; no snapshot can be taken of it.",
+                $"Look at it with `weave show {plan.Environment}/{id}`.");
+        var layers = await bench.Store.LayersByIdAsync(plan.Environment, stop);
+        var facts = new Dictionary<MachineName, MachineFacts?>();
+        foreach (var machine in weave.Machines) facts[machine.Name] = await bench.Driver.InspectAsync(machine.ToRef(), stop);
+        CheckDrift(weave, layers, facts);
+        plan.Blueprint = weave.IsMain ? await ReadBlueprintAsync(weave, stop) : weave.Blueprint;
+
+        var memory = plan.Memory ? weave.Machines.Where(m => facts[m.Name]?.RunState is RunState.Running or RunState.Paused)
+            .Sum(m => plan.Blueprint.Machine(m.Name).MemoryBytes) : 0;
+        await SpaceGuard.CheckAsync(bench, memory + bench.Options.BytesPerLayer * weave.Machines.Sum(m => m.Heads.Count), $"The snapshot of '{plan.Environment}/{id}'", stop);
+
+        plan.Request = new CaptureRequest
+        {
+            Environment = plan.Environment, Snapshot = plan.Snapshot, Memory = plan.Memory, Quiesce = plan.Quiesce,
+            Machines = [.. await Task.WhenAll(weave.Machines.Select(async m => await MachineAsync(weave, m, facts[m.Name] is not null, plan, layers, stop)))],
+        };
+    }
+
+    public Task UndoAsync(StepContext<TPlan> context, CancellationToken stop) => Task.CompletedTask;
+
+    private async Task<CaptureMachine> MachineAsync(Weave weave, WeaveMachine machine, bool exists, CapturePlan plan, IReadOnlyDictionary<LayerId, Layer> layers, CancellationToken stop)
+    {
+        var (flat, state) = bench.Driver.PlaceMemory(plan.Environment, plan.Snapshot, machine.Name);
+        var volumes = machine.Heads.Select(head =>
+        {
+            var old = layers.Get(head.Layer);
+            var fresh = LayerId.New(bench.Clock);
+            return new CaptureVolume(head.Volume, weave.Blueprint.Machine(machine.Name).Target(head.Volume), old.ToRef(),
+                new LayerRef(fresh, bench.Driver.PlaceLayer(plan.Environment, weave.Tag, fresh), bench.Driver.Capabilities.LayerFormat, old.VirtualSize));
+        });
+        var image = machine.MemoryFrom is { } from && await bench.Store.FindSnapshotAsync(from, stop) is { } source
+            ? source.Machines.FirstOrDefault(m => m.Name == machine.Name)?.Memory : null;
+        return new CaptureMachine(machine.ToRef(), exists, [.. volumes], flat, state, image);
+    }
+
+    /// <summary>A foreign hand (a blockcommit, another snapshot tool) that moved a disk makes our chain wrong: refuse rather than freeze the wrong file.</summary>
+    private static void CheckDrift(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, Dictionary<MachineName, MachineFacts?> facts)
+    {
+        foreach (var machine in weave.Machines)
+        {
+            if (facts[machine.Name] is not { } now)
+            {
+                if (weave.IsMain) throw new WeaveException(Fault.Conflict, $"The machine '{machine.HypervisorName}' of '{weave.Environment}/main' is gone from the hypervisor.",
+                    "Define it again with its UUID and disks, or release the environment.");
+                continue;
+            }
+            foreach (var head in machine.Heads)
+            {
+                var target = weave.Blueprint.Machine(machine.Name).Target(head.Volume);
+                var expected = layers.Get(head.Layer).Path;
+                if (now.VolumePaths.TryGetValue(target, out var path) && path == expected) continue;
+                throw new WeaveException(Fault.Conflict, $"Volume '{machine.Name}/{head.Volume}' of '{weave.Environment}/{weave.Id}' should be on '{expected}' but is on '{path ?? "no file"}': something else has changed it.",
+                    "Put the disk back to the expected file, or release the environment and adopt it again.");
+            }
+        }
+    }
+
+    private async Task<EnvironmentBlueprint> ReadBlueprintAsync(Weave weave, CancellationToken stop)
+    {
+        var examination = await bench.Driver.ExamineAsync([.. weave.Machines.Select(m => new MachineRequest(m.Name, m.HypervisorName))], stop);
+        return examination.Refusals.Count == 0 ? examination.Blueprint : throw Adoption.Refusals.ToFault($"'{weave.Environment}/main' can no longer be captured", examination.Refusals);
+    }
+}

@@ -1,0 +1,37 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Weaving;
+
+/// <summary>Reads that refuse, with the next step, what is not there.</summary>
+internal static class StoreReads
+{
+    public static async Task<ManagedEnvironment> GetEnvironmentAsync(this IWeaveStore store, EnvironmentId id, CancellationToken stop) =>
+        await store.FindEnvironmentAsync(id, stop) ?? throw new WeaveException(Fault.NotFound, $"There is no environment '{id}'.",
+            "List environments with `weave env list`, or adopt one with `weave env adopt`.");
+
+    public static async Task<Weave> GetWeaveAsync(this IWeaveStore store, EnvironmentId environment, WeaveId id, CancellationToken stop)
+    {
+        if (await store.FindWeaveAsync(environment, id, stop) is { } weave) return weave;
+        await store.GetEnvironmentAsync(environment, stop);
+        throw new WeaveException(Fault.NotFound, $"Environment '{environment}' has no weave '{id}'.", $"List its weaves with `weave list {environment}`.");
+    }
+
+    public static async Task<Snapshot> GetSnapshotAsync(this IWeaveStore store, SnapshotId id, CancellationToken stop) =>
+        await store.FindSnapshotAsync(id, stop) ?? throw new WeaveException(Fault.NotFound, $"There is no snapshot '{id}'.", "List snapshots with `weave timeline ENVIRONMENT`.");
+
+    public static async Task<IReadOnlyDictionary<LayerId, Layer>> LayersByIdAsync(this IWeaveStore store, EnvironmentId environment, CancellationToken stop) =>
+        (await store.ListLayersAsync(environment, stop)).ToDictionary(l => l.Id);
+
+    public static Layer Get(this IReadOnlyDictionary<LayerId, Layer> layers, LayerId id) => layers.TryGetValue(id, out var layer) ? layer
+        : throw new WeaveException(Fault.DataLoss, $"Layer '{id}' is not in the store, although something refers to it.", "Run `weave doctor`, and put the state database back from a backup.");
+
+    public static MachineRef ToRef(this WeaveMachine machine) => new(machine.Name, machine.HypervisorName, machine.Uuid);
+
+    public static string Target(this MachineBlueprint machine, VolumeName volume) => machine.Volumes.First(v => v.Name == volume).Target;
+
+    /// <summary>Paths of all files of the memory images of a snapshot.</summary>
+    public static IEnumerable<string> MemoryFiles(this Snapshot snapshot) => snapshot.Machines
+        .Where(m => m.Memory is not null)
+        .SelectMany(m => m.Memory!.SharesBase ? [m.Memory.DeviceStatePath] : new[] { m.Memory.FlatPath, m.Memory.DeviceStatePath });
+}

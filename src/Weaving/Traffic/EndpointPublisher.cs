@@ -1,0 +1,49 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Weaving.Traffic;
+
+/// <summary>
+/// Makes what the host publishes equal to what the store says, for all environments in one atomic change. Runs one at a time:
+/// environments have leases of their own, but the host's published set is one.
+/// </summary>
+internal sealed class EndpointPublisher(Bench bench)
+{
+    private readonly SemaphoreSlim _one = new(1, 1);
+
+    /// <summary>Publishes all stored routes, with <paramref name="active"/> in place of the stored active weave of one environment where that is about to change.</summary>
+    public async Task PublishAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null)
+    {
+        await _one.WaitAsync(stop);
+        try
+        {
+            await bench.Driver.PublishAsync(await EndpointsAsync(stop, active), stop);
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    /// <summary>What should be published now. A route whose weave or machine has no address is left out.</summary>
+    public async Task<IReadOnlyList<PublishedEndpoint>> EndpointsAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null)
+    {
+        var endpoints = new List<PublishedEndpoint>();
+        foreach (var group in (await bench.Store.ListRoutesAsync(null, stop)).GroupBy(r => r.Environment))
+        {
+            if (await bench.Store.FindEnvironmentAsync(group.Key, stop) is not { } environment) continue;
+            var weaves = (await bench.Store.ListWeavesAsync(group.Key, stop)).ToDictionary(w => w.Id);
+            foreach (var route in group)
+            {
+                var id = route.Weave ?? (active is { } a && a.Environment == group.Key ? a.Weave : environment.ActiveWeave);
+                if (weaves.TryGetValue(id, out var weave) && TargetOf(weave, route.Machine) is { } target)
+                    endpoints.Add(new(route.Id, route.Protocol, route.ListenAddress, route.ListenPort, target, route.TargetPort));
+            }
+        }
+        return endpoints;
+    }
+
+    /// <summary>The host address that leads to a machine of a weave; null where none is known.</summary>
+    public static string? TargetOf(Weave weave, MachineName machine) =>
+        weave.State is WeaveState.Deleting or WeaveState.Creating ? null : weave.Addresses.FirstOrDefault(a => a.Machine == machine)?.Outer;
+}

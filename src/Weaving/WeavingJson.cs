@@ -1,0 +1,31 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using WeaveHypervisor.Weaving.Adoption;
+using WeaveHypervisor.Weaving.Branching;
+using WeaveHypervisor.Weaving.Capture;
+using WeaveHypervisor.Weaving.Retention;
+using WeaveHypervisor.Weaving.Traffic;
+
+namespace WeaveHypervisor.Weaving;
+
+/// <summary>JSON of plans and results, as the journal stores them. Members are only ever added: a newer service reads what an older one wrote.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, UseStringEnumConverter = true)]
+[JsonSerializable(typeof(AdoptPlan))]
+[JsonSerializable(typeof(AdoptResult))]
+[JsonSerializable(typeof(ReleasePlan))]
+[JsonSerializable(typeof(ReleaseResult))]
+[JsonSerializable(typeof(SnapshotPlan))]
+[JsonSerializable(typeof(SnapshotResult))]
+[JsonSerializable(typeof(SnapshotDeletePlan))]
+[JsonSerializable(typeof(SnapshotDeleteResult))]
+[JsonSerializable(typeof(CreatePlan))]
+[JsonSerializable(typeof(CreateResult))]
+[JsonSerializable(typeof(DeletePlan))]
+[JsonSerializable(typeof(DeleteResult))]
+[JsonSerializable(typeof(ActivatePlan))]
+[JsonSerializable(typeof(ActivateResult))]
+[JsonSerializable(typeof(PowerPlan))]
+[JsonSerializable(typeof(PowerResult))]
+[JsonSerializable(typeof(RoutePlan))]
+[JsonSerializable(typeof(RouteResult))]
+internal sealed partial class WeavingJson : JsonSerializerContext;

@@ -1,0 +1,54 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Weaving;
+
+/// <summary>Settings of the product's rules; checked at start by <see cref="Check"/>.</summary>
+public sealed class WeavingOptions
+{
+    /// <summary>Name of the hypervisor host that this service manages, as it is recorded with environments.</summary>
+    public string Host { get; set; } = "local";
+    /// <summary>Bytes that must stay free in the pool after everything that an operation promises is written. At least 0.</summary>
+    public long ReservedBytes { get; set; } = 512L << 20;
+    /// <summary>Bytes set aside for each new layer when space is checked: its header, tables and first writes. At least 0.</summary>
+    public long BytesPerLayer { get; set; } = 1L << 20;
+    /// <summary>First port that is given to a route which names none, 1024–65535.</summary>
+    public int FirstPort { get; set; } = 20000;
+    /// <summary>Last port that is given to a route which names none, at least <see cref="FirstPort"/>.</summary>
+    public int LastPort { get; set; } = 29999;
+    /// <summary>How long a machine may take to shut down when it is asked to, before the stop is refused.</summary>
+    public TimeSpan ShutdownPatience { get; set; } = TimeSpan.FromSeconds(90);
+
+    /// <summary>What is wrong with these settings, a sentence each; empty where nothing.</summary>
+    public IReadOnlyList<string> Check()
+    {
+        var wrong = new List<string>();
+        if (!Ids.IsName(Host)) wrong.Add($"Weaving:Host {Ids.Quote(Host)} is not a name: use lower-case letters, digits and hyphens.");
+        if (ReservedBytes < 0) wrong.Add("Weaving:ReservedBytes must be 0 or more.");
+        if (BytesPerLayer < 0) wrong.Add("Weaving:BytesPerLayer must be 0 or more.");
+        if (FirstPort is < 1024 or > 65535) wrong.Add("Weaving:FirstPort must be 1024 to 65535.");
+        if (LastPort < FirstPort || LastPort > 65535) wrong.Add("Weaving:LastPort must be at least FirstPort and at most 65535.");
+        if (ShutdownPatience <= TimeSpan.Zero) wrong.Add("Weaving:ShutdownPatience must be longer than nothing.");
+        return wrong;
+    }
+}
+
+/// <summary>What every step works with.</summary>
+internal sealed record Bench(IWeaveStore Store, IHypervisorDriver Driver, TimeProvider Clock, WeavingOptions Options)
+{
+    /// <summary>Now, at the precision of everything that is stored: milliseconds.</summary>
+    public DateTimeOffset Now => Clock.GetUtcNow().ToMilliseconds();
+}
+
+internal static class Moments
+{
+    /// <summary>Cuts off what is finer than a millisecond, in UTC.</summary>
+    public static DateTimeOffset ToMilliseconds(this DateTimeOffset time)
+    {
+        var utc = time.ToUniversalTime();
+        return new(utc.Ticks - utc.Ticks % TimeSpan.TicksPerMillisecond, TimeSpan.Zero);
+    }
+
+    /// <summary>RFC 3339, UTC, milliseconds.</summary>
+    public static string Rfc(this DateTimeOffset time) => time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,99 @@
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Tests.Worlds;
+using static WeaveHypervisor.Weaving.Tests.Worlds.World;
+
+namespace WeaveHypervisor.Weaving.Tests.Matrix;
+
+/// <summary>One operation of the product in a world that is rich enough for it to matter.</summary>
+/// <param name="TellsTruth">It has no undo but the truth: undone, the store says what the machines really do, which need not be what it was.</param>
+internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<World, IWeaver, Caller, Task<Operation>> Ask, bool TellsTruth = false)
+{
+    private static readonly WeaveId Past = WeaveId.Parse("past");
+
+    public static readonly IReadOnlyList<Scenario> All =
+    [
+        new("adopt", _ => Task.CompletedTask, (_, w, c) => w.AdoptAsync(AdoptionOf("lab", "web", "db"), c, default)),
+        new("snapshot of main", LabAsync, (_, w, c) => w.SnapshotAsync(new(Lab, Weave.Main, "l", true, false), c, default)),
+        new("snapshot without memory", LabAsync, (_, w, c) => w.SnapshotAsync(new(Lab, Weave.Main, null, false, false), c, default)),
+        new("snapshot of a running weave", PastAsync, (_, w, c) => w.SnapshotAsync(new(Lab, Past, null, true, false), c, default)),
+        new("snapshot of a stopped weave", StoppedAsync, (_, w, c) => w.SnapshotAsync(new(Lab, Past, null, true, false), c, default)),
+        new("create at a snapshot", LabAsync, async (world, w, c) => await w.CreateWeaveAsync(CreationOf("new", snapshot: (await world.SnapshotsAsync())[0].Id), c, default)),
+        new("create from now", LabAsync, (_, w, c) => w.CreateWeaveAsync(CreationOf("new"), c, default)),
+        new("create from a weave", PastAsync, (_, w, c) => w.CreateWeaveAsync(CreationOf("new", source: "past"), c, default)),
+        new("create booted", LabAsync, (_, w, c) => w.CreateWeaveAsync(CreationOf("new", start: StartMode.Boot), c, default)),
+        new("create without start", LabAsync, (_, w, c) => w.CreateWeaveAsync(CreationOf("new", start: StartMode.None), c, default)),
+        new("activate", PastAsync, (_, w, c) => w.ActivateAsync(new(Lab, Past, new(Web, 80, null, TimeSpan.FromSeconds(1))), c, default)),
+        new("activate main again", ActivePastAsync, (_, w, c) => w.ActivateAsync(new(Lab, Weave.Main, null), c, default)),
+        new("publish a named port", PastAsync, (_, w, c) => w.PublishRouteAsync(RouteOf("past", listen: 9090), c, default)),
+        new("publish a chosen port", TakenPortsAsync, (_, w, c) => w.PublishRouteAsync(RouteOf("past"), c, default)),
+        new("withdraw", PastAsync, async (world, w, c) => await w.WithdrawRouteAsync(Lab, (await world.Store.ListRoutesAsync(Lab, default))[0].Id, c, default)),
+        new("delete a weave", PastAsync, (_, w, c) => w.DeleteWeaveAsync(Lab, Past, false, c, default)),
+        new("delete a weave with snapshots", PastWithHistoryAsync, (_, w, c) => w.DeleteWeaveAsync(Lab, Past, true, c, default)),
+        new("delete a snapshot", PastWithHistoryAsync, async (world, w, c) => await w.DeleteSnapshotAsync((await world.SnapshotsAsync()).First(s => s.Weave == Past).Id, c, default)),
+        new("release", LabAsync, (_, w, c) => w.ReleaseAsync(Lab, false, c, default)),
+        new("release forced", ActivePastAsync, (_, w, c) => w.ReleaseAsync(Lab, true, c, default)),
+        new("first start", NewAsync, (_, w, c) => w.ChangePowerAsync(Lab, Past, WeavePower.Start, c, default), TellsTruth: true),
+        new("start", StoppedAsync, (_, w, c) => w.ChangePowerAsync(Lab, Past, WeavePower.Start, c, default), TellsTruth: true),
+        new("stop", PastAsync, (_, w, c) => w.ChangePowerAsync(Lab, Past, WeavePower.Stop, c, default), TellsTruth: true),
+        new("pause main", LabAsync, (_, w, c) => w.ChangePowerAsync(Lab, Weave.Main, WeavePower.Pause, c, default), TellsTruth: true),
+    ];
+
+    public static Scenario Named(string name) => All.Single(s => s.Name == name);
+
+    public static TheoryData<string> Names => [.. All.Select(s => s.Name)];
+
+    public Task<Operation> AskAsync(World world) => Ask(world, world.Weaver, Me);
+
+    /// <summary>An adopted environment with a snapshot, orders before and after it, and a route.</summary>
+    private static async Task LabAsync(World world)
+    {
+        await world.AdoptAsync();
+        await world.OrderAsync("main", Web, "one");
+        await world.SnapshotAsync();
+        await world.OrderAsync("main", Web, "two");
+        await world.RouteAsync(null, listen: 8080);
+    }
+
+    /// <summary>Besides, a running weave with an order and a route of its own.</summary>
+    private static async Task PastAsync(World world)
+    {
+        await LabAsync(world);
+        await world.CreateAsync("past", snapshot: (await world.SnapshotsAsync())[0].Id);
+        await world.OrderAsync("past", Web, "past");
+        await world.RouteAsync("past", listen: 8081);
+    }
+
+    private static async Task NewAsync(World world)
+    {
+        await LabAsync(world);
+        await world.CreateAsync("past", start: StartMode.None);
+    }
+
+    private static async Task StoppedAsync(World world)
+    {
+        await PastAsync(world);
+        await world.PowerAsync("past", WeavePower.Stop);
+    }
+
+    private static async Task ActivePastAsync(World world)
+    {
+        await PastAsync(world);
+        await world.ActivateAsync("past");
+    }
+
+    private static async Task PastWithHistoryAsync(World world)
+    {
+        await PastAsync(world);
+        await world.SnapshotAsync("past");
+        await world.OrderAsync("past", Web, "between");
+        await world.SnapshotAsync("past");
+        await world.OrderAsync("past", Web, "last");
+    }
+
+    private static async Task TakenPortsAsync(World world)
+    {
+        await PastAsync(world);
+        world.Host.ForeignListeners.UnionWith(["tcp 20000", "tcp 20001"]);
+    }
+}

@@ -1,0 +1,42 @@
+using System.Text;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Weaving.Tests.Worlds;
+
+internal static class Pictures
+{
+    /// <summary>
+    /// All that a user can see, as text without anything that differs between two runs of the same: environments, weaves, snapshots, routes, what is active, and what every
+    /// machine and every published port answers. Numbers stand for the nonces in the machines' memory.
+    /// </summary>
+    public static async Task<string> PictureAsync(this World world)
+    {
+        var text = new StringBuilder();
+        var nonces = new List<string>();
+        string Answer(Simulator.SimulatedAnswer? answer)
+        {
+            if (answer is null) return "silent";
+            if (!nonces.Contains(answer.Nonce)) nonces.Add(answer.Nonce);
+            return $"{answer.Machine} memory {nonces.IndexOf(answer.Nonce)}, {answer.Counter} since boot, disk {string.Join(",", answer.Orders)}";
+        }
+        foreach (var address in (string[])["10.20.0.10", "10.20.0.11"]) text.AppendLine($"{address}: {Answer(world.Host.Ask(address))}");
+        foreach (var (name, state) in world.Host.RunStates.OrderBy(m => m.Key, StringComparer.Ordinal)) text.AppendLine($"on the host: {name} {state}");
+        foreach (var environment in await world.Store.ListEnvironmentsAsync(default))
+        {
+            var snapshots = await world.Store.ListSnapshotsAsync(environment.Id, null, null, default);
+            string Number(SnapshotId? id) => id is null ? "-" : "s" + snapshots.ToList().FindIndex(s => s.Id == id);
+            text.AppendLine($"environment {environment.Id} {environment.State} active {environment.ActiveWeave} before {environment.PreviousActive}");
+            foreach (var weave in await world.Store.ListWeavesAsync(environment.Id, default))
+            {
+                text.AppendLine($"weave {weave.Id} {weave.State} from {weave.Source} {Number(weave.Origin)} at {string.Join(",", weave.Addresses.Select(a => a.Outer))}");
+                foreach (var machine in weave.Machines) text.AppendLine($"  {machine.Name} {machine.RunState}: {Answer(world.Host.Ask(machine.Uuid))}");
+            }
+            foreach (var s in snapshots)
+                text.AppendLine($"snapshot {Number(s.Id)} of {s.Weave} after {Number(s.Parent)} {s.State} {s.Consistency}: {string.Join(", ", s.Machines.Select(m => $"{m.Name} {m.RunState} {m.Method} {m.Memory is not null}"))}");
+            foreach (var route in await world.Store.ListRoutesAsync(environment.Id, default))
+                text.AppendLine($"route {route.ListenAddress}:{route.ListenPort} to {route.Weave?.Text ?? "active"} {route.Machine}:{route.TargetPort}: {Answer(world.Host.AskPort(route.ListenPort))}");
+            text.AppendLine("active: " + string.Join(" then ", (await world.Store.ListActivationsAsync(environment.Id, default)).Select(a => a.Weave)));
+        }
+        return text.ToString();
+    }
+}
