@@ -1,0 +1,48 @@
+namespace WeaveHypervisor.Client.V1;
+
+/// <summary>Body of `POST /environments`.</summary>
+public sealed record AdoptBody
+{
+    public required string Name { get; init; }
+    public required IReadOnlyList<AdoptMachine> Machines { get; init; }
+}
+
+/// <summary>Adopt the hypervisor's machine <see cref="Domain"/> as <see cref="Name"/> (null: under its own name).</summary>
+public sealed record AdoptMachine
+{
+    public string? Name { get; init; }
+    public required string Domain { get; init; }
+}
+
+public sealed record EnvironmentView
+{
+    public required string Name { get; init; }
+    public required string Host { get; init; }
+    /// <summary>adopting, managed or releasing.</summary>
+    public required string State { get; init; }
+    public required DateTimeOffset AdoptedAt { get; init; }
+    public required string ActiveWeave { get; init; }
+    public string? PreviousActiveWeave { get; init; }
+    public required IReadOnlyList<string> Machines { get; init; }
+    public required IReadOnlyList<NetworkView> Networks { get; init; }
+    public required IReadOnlyList<VolumeView> Volumes { get; init; }
+    public int Weaves { get; init; }
+    public int Snapshots { get; init; }
+}
+
+public sealed record NetworkView(string Name, string? Gateway, int PrefixLength, bool Dhcp);
+
+/// <param name="Name">Machine and volume: "db/vdb".</param>
+/// <param name="Path">The adopted file.</param>
+public sealed record VolumeView(string Name, string Path, string Format);
+
+/// <summary>The tree of an environment: all that `weave timeline` and `weave list --tree` show.</summary>
+public sealed record TimelineView
+{
+    public required EnvironmentView Environment { get; init; }
+    public required IReadOnlyList<WeaveView> Weaves { get; init; }
+    public required IReadOnlyList<SnapshotView> Snapshots { get; init; }
+    public required IReadOnlyList<ActivationView> Activations { get; init; }
+}
+
+public sealed record ActivationView(string Weave, DateTimeOffset From);

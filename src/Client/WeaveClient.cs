@@ -1,0 +1,244 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.ServerSentEvents;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using WeaveHypervisor.Client.V1;
+
+namespace WeaveHypervisor.Client;
+
+/// <summary>
+/// The service's REST interface, version 1. Errors are <see cref="ApiException"/>; a service that does not answer is one with the fault "unavailable".
+/// Mutations carry an idempotency key of their own, so that a request whose answer was lost is not carried out twice when it is sent again.
+/// </summary>
+public sealed class WeaveClient : IDisposable
+{
+    private static readonly V1Json Json = V1Json.Default;
+    private readonly HttpClient _http;
+    private readonly Uri _base;
+
+    /// <param name="handler">For tests; null: the network, without a proxy.</param>
+    public WeaveClient(Uri service, string? token, HttpMessageHandler? handler = null)
+    {
+        _base = new Uri(service, "/api/v1/");
+        _http = handler is null ? new HttpClient(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false }) : new HttpClient(handler, disposeHandler: false);
+        // Requests with ?wait may take as long as the work.
+        _http.Timeout = Timeout.InfiniteTimeSpan;
+        if (token is not null) _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    public Task<VersionView> VersionAsync(CancellationToken stop) => GetAsync("version", Json.VersionView, stop);
+
+    public Task<IReadOnlyList<EnvironmentView>> ListEnvironmentsAsync(CancellationToken stop) => AllAsync("environments", Json.PageEnvironmentView, stop);
+    public Task<EnvironmentView> GetEnvironmentAsync(string environment, CancellationToken stop) => GetAsync($"environments/{Part(environment)}", Json.EnvironmentView, stop);
+    public Task<OperationView> AdoptAsync(AdoptBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, "environments", body, Json.AdoptBody, stop);
+    public Task<OperationView> ReleaseAsync(string environment, bool force, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"environments/{Part(environment)}?force={(force ? "true" : "false")}", stop);
+
+    public Task<TimelineView> TimelineAsync(string environment, DateTimeOffset? from, DateTimeOffset? to, CancellationToken stop)
+    {
+        var query = string.Join('&', new[] { from is { } f ? "from=" + Time(f) : null, to is { } t ? "to=" + Time(t) : null }.OfType<string>());
+        return GetAsync($"environments/{Part(environment)}/timeline{(query.Length > 0 ? "?" + query : "")}", Json.TimelineView, stop);
+    }
+
+    public Task<OperationView> SnapshotAsync(string environment, SnapshotBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/snapshots", body, Json.SnapshotBody, stop);
+    public Task<IReadOnlyList<SnapshotView>> ListSnapshotsAsync(string environment, CancellationToken stop) => AllAsync($"environments/{Part(environment)}/snapshots", Json.PageSnapshotView, stop);
+    public Task<SnapshotView> GetSnapshotAsync(string snapshot, CancellationToken stop) => GetAsync($"snapshots/{Part(snapshot)}", Json.SnapshotView, stop);
+    public Task<OperationView> DeleteSnapshotAsync(string snapshot, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"snapshots/{Part(snapshot)}", stop);
+
+    public Task<IReadOnlyList<WeaveView>> ListWeavesAsync(string environment, CancellationToken stop) => AllAsync($"environments/{Part(environment)}/weaves", Json.PageWeaveView, stop);
+    public Task<WeaveView> GetWeaveAsync(string environment, string weave, CancellationToken stop) => GetAsync(Weave(environment, weave), Json.WeaveView, stop);
+    public Task<OperationView> CreateWeaveAsync(string environment, CreateWeaveBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/weaves", body, Json.CreateWeaveBody, stop);
+    public Task<OperationView> DeleteWeaveAsync(string environment, string weave, bool withSnapshots, CancellationToken stop) =>
+        SendAsync(HttpMethod.Delete, $"{Weave(environment, weave)}?withSnapshots={(withSnapshots ? "true" : "false")}", stop);
+    public Task<OperationView> ActivateAsync(string environment, string weave, ActivateBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"{Weave(environment, weave)}/activate", body, Json.ActivateBody, stop);
+
+    /// <param name="change">start, stop, pause or resume.</param>
+    /// <param name="powerOff">With stop: do not ask the guests.</param>
+    public Task<OperationView> ChangePowerAsync(string environment, string weave, string change, bool powerOff, CancellationToken stop) =>
+        SendAsync(HttpMethod.Post, $"{Weave(environment, weave)}/{Part(change)}{(powerOff ? "?powerOff=true" : "")}", stop);
+
+    public Task<OperationView> PublishRouteAsync(string environment, string weave, RouteBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"{Weave(environment, weave)}/routes", body, Json.RouteBody, stop);
+    public Task<IReadOnlyList<RouteView>> ListRoutesAsync(string environment, string? weave, CancellationToken stop) =>
+        AllAsync(weave is null ? $"environments/{Part(environment)}/routes" : $"{Weave(environment, weave)}/routes", Json.PageRouteView, stop);
+    public Task<OperationView> WithdrawRouteAsync(string environment, string route, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"environments/{Part(environment)}/routes/{Part(route)}", stop);
+
+    public async Task<IReadOnlyList<OperationView>> ListOperationsAsync(string? environment, bool unfinished, int limit, CancellationToken stop) =>
+        (await GetAsync($"operations?limit={limit}&unfinished={(unfinished ? "true" : "false")}{(environment is null ? "" : "&environment=" + Part(environment))}", Json.PageOperationView, stop)).Items;
+    public Task<OperationView> GetOperationAsync(string operation, CancellationToken stop) => GetAsync($"operations/{Part(operation)}", Json.OperationView, stop);
+    public Task<OperationView> CancelOperationAsync(string operation, CancellationToken stop) => SendAsync(HttpMethod.Post, $"operations/{Part(operation)}/cancel", stop);
+
+    public Task<DoctorView> DoctorAsync(CancellationToken stop) => GetAsync("doctor", Json.DoctorView, stop);
+    public async Task<DoctorView> ReconcileAsync(bool repair, CancellationToken stop)
+    {
+        using var answer = await RequestAsync(HttpMethod.Post, $"reconcile?repair={(repair ? "true" : "false")}", null, stop);
+        return await ReadAsync(answer, Json.DoctorView, stop);
+    }
+
+    public Task<IReadOnlyList<TokenView>> ListTokensAsync(CancellationToken stop) => AllAsync("tokens", Json.PageTokenView, stop);
+    public async Task<TokenView> CreateTokenAsync(TokenBody body, CancellationToken stop)
+    {
+        using var answer = await RequestAsync(HttpMethod.Post, "tokens", Content(body, Json.TokenBody), stop);
+        return await ReadAsync(answer, Json.TokenView, stop);
+    }
+    public async Task RevokeTokenAsync(string token, CancellationToken stop)
+    {
+        using var answer = await RequestAsync(HttpMethod.Delete, $"tokens/{Part(token)}", null, stop);
+    }
+
+    /// <summary>
+    /// The operation as it changes, until it has ended: by server-sent events, and by asking again where the stream breaks. The last one is the ended operation.
+    /// </summary>
+    public async IAsyncEnumerable<OperationView> WatchAsync(string operation, [EnumeratorCancellation] CancellationToken stop)
+    {
+        var failures = 0;
+        while (true)
+        {
+            await foreach (var view in StreamAsync(operation, () => failures++, stop))
+            {
+                failures = 0;
+                yield return view;
+                if (view.IsEnded()) yield break;
+            }
+            OperationView? now = null;
+            try
+            {
+                now = await GetOperationAsync(operation, stop);
+            }
+            catch (ApiException e) when (e.Fault == "unavailable" && failures++ < 60)
+            {
+                // The service may be starting again; the operation goes on after that.
+            }
+            if (now is not null)
+            {
+                yield return now;
+                if (now.IsEnded()) yield break;
+            }
+            await Task.Delay(TimeSpan.FromMilliseconds(500), stop);
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private async IAsyncEnumerable<OperationView> StreamAsync(string operation, Action failed, [EnumeratorCancellation] CancellationToken stop)
+    {
+        HttpResponseMessage? answer = null;
+        IAsyncEnumerator<SseItem<string>>? items = null;
+        try
+        {
+            while (true)
+            {
+                OperationView? view;
+                try
+                {
+                    if (items is null)
+                    {
+                        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(_base, $"operations/{Part(operation)}/events"));
+                        request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/event-stream"));
+                        answer = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, stop);
+                        if (!answer.IsSuccessStatusCode) throw await RefusalAsync(answer, stop);
+                        items = SseParser.Create(await answer.Content.ReadAsStreamAsync(stop)).EnumerateAsync(stop).GetAsyncEnumerator(stop);
+                    }
+                    if (!await items.MoveNextAsync()) yield break;
+                    view = items.Current.EventType == "operation" ? JsonSerializer.Deserialize(items.Current.Data, Json.OperationView) : null;
+                }
+                catch (Exception e) when (e is HttpRequestException or IOException)
+                {
+                    failed();
+                    yield break;
+                }
+                if (view is not null) yield return view;
+            }
+        }
+        finally
+        {
+            if (items is not null) await items.DisposeAsync();
+            answer?.Dispose();
+        }
+    }
+
+    private async Task<IReadOnlyList<T>> AllAsync<T>(string path, JsonTypeInfo<Page<T>> type, CancellationToken stop)
+    {
+        var all = new List<T>();
+        for (string? token = null; ;)
+        {
+            var page = await GetAsync($"{path}?limit=200{(token is null ? "" : "&pageToken=" + Part(token))}", type, stop);
+            all.AddRange(page.Items);
+            if ((token = page.NextPageToken) is null) return all;
+        }
+    }
+
+    private async Task<T> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken stop)
+    {
+        using var answer = await RequestAsync(HttpMethod.Get, path, null, stop);
+        return await ReadAsync(answer, type, stop);
+    }
+
+    private Task<OperationView> SendAsync<T>(HttpMethod method, string path, T body, JsonTypeInfo<T> type, CancellationToken stop) => OperationAsync(method, path, Content(body, type), stop);
+    private Task<OperationView> SendAsync(HttpMethod method, string path, CancellationToken stop) => OperationAsync(method, path, null, stop);
+
+    private async Task<OperationView> OperationAsync(HttpMethod method, string path, HttpContent? content, CancellationToken stop)
+    {
+        using var answer = await RequestAsync(method, path, content, stop);
+        return await ReadAsync(answer, Json.OperationView, stop);
+    }
+
+    private async Task<HttpResponseMessage> RequestAsync(HttpMethod method, string path, HttpContent? content, CancellationToken stop)
+    {
+        using var request = new HttpRequestMessage(method, new Uri(_base, path)) { Content = content };
+        if (method != HttpMethod.Get) request.Headers.Add("Idempotency-Key", Guid.NewGuid().ToString("N"));
+        HttpResponseMessage answer;
+        try
+        {
+            answer = await _http.SendAsync(request, HttpCompletionOption.ResponseContentRead, stop);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            throw new ApiException(new Problem
+            {
+                Fault = "unavailable", Title = "no service", Detail = $"The service does not answer at {_base.GetLeftPart(UriPartial.Authority)}: {e.GetBaseException().Message}",
+                NextStep = "Start it with `weave serve`, or name another with WEAVE_URL.",
+            }, e);
+        }
+        if (answer.IsSuccessStatusCode) return answer;
+        using (answer) throw await RefusalAsync(answer, stop);
+    }
+
+    private static async Task<ApiException> RefusalAsync(HttpResponseMessage answer, CancellationToken stop)
+    {
+        Problem? problem = null;
+        try
+        {
+            if (answer.Content.Headers.ContentType?.MediaType is "application/problem+json" or "application/json")
+                problem = JsonSerializer.Deserialize(await answer.Content.ReadAsByteArrayAsync(stop), Json.Problem);
+        }
+        catch (JsonException)
+        {
+            // Not ours: a proxy's page. The status tells enough.
+        }
+        return new ApiException(problem ?? new Problem
+        {
+            Status = (int)answer.StatusCode, Title = answer.ReasonPhrase,
+            Fault = answer.StatusCode switch { HttpStatusCode.NotFound => "notFound", HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway => "unavailable", HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => "conflict", _ => "internal" },
+            Detail = $"The service answered {(int)answer.StatusCode} {answer.ReasonPhrase}.",
+            NextStep = answer.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden ? "Set WEAVE_TOKEN or WEAVE_TOKEN_FILE to a token with the right role." : null,
+        });
+    }
+
+    private static async Task<T> ReadAsync<T>(HttpResponseMessage answer, JsonTypeInfo<T> type, CancellationToken stop)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(await answer.Content.ReadAsByteArrayAsync(stop), type) ?? throw new JsonException("the answer is empty");
+        }
+        catch (JsonException e)
+        {
+            throw new ApiException(new Problem { Fault = "internal", Detail = $"The service's answer cannot be read: {e.Message}", NextStep = "Is the command of the same version as the service? Compare with `weave version`." }, e);
+        }
+    }
+
+    private static ByteArrayContent Content<T>(T body, JsonTypeInfo<T> type) => new(JsonSerializer.SerializeToUtf8Bytes(body, type)) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
+    private static string Part(string text) => Uri.EscapeDataString(text);
+    private static string Weave(string environment, string weave) => $"environments/{Part(environment)}/weaves/{Part(weave)}";
+    private static string Time(DateTimeOffset time) => Part(time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture));
+}
