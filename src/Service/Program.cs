@@ -1,1 +1,53 @@
-var app = WebApplication.CreateBuilder(args).Build(); app.Run();
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Service.Hosting;
+using WeaveHypervisor.State;
+using WeaveHypervisor.Weaving.Access;
+
+namespace WeaveHypervisor.Service;
+
+/// <summary>`serve` (default) runs the service; `doctor` looks at the host without one. Exit codes: 0 done, 1 failed, 2 usage, 4 refused, 5 unavailable.</summary>
+internal static class Program
+{
+    public static async Task<int> Main(string[] args)
+    {
+        var command = args is [{ } first, ..] && !first.StartsWith('-') ? first : "serve";
+        try
+        {
+            var options = Composition.ReadOptions([.. args.Where(a => a.StartsWith("--Weave:", StringComparison.OrdinalIgnoreCase))]);
+            switch (command)
+            {
+                case "serve": return await ServeAsync(options);
+                case "doctor": return await DoctorAsync(options, args.Contains("--json"));
+                default:
+                    await Console.Error.WriteLineAsync($"There is no command {Ids.Quote(command)}. Use serve or doctor.");
+                    return 2;
+            }
+        }
+        catch (WeaveException e)
+        {
+            await Console.Error.WriteLineAsync(e.NextStep is null ? e.Message : $"{e.Message}\n{e.NextStep}");
+            return Api.FaultTable.ExitCode(e.Fault);
+        }
+    }
+
+    private static async Task<int> ServeAsync(WeaveOptions options)
+    {
+        using var folder = new StateFolder(options.StatePath);
+        await using var app = Composition.Build(options, folder);
+        await Composition.PrepareAsync(app, folder, CancellationToken.None);
+        await app.RunAsync();
+        return 0;
+    }
+
+    private static async Task<int> DoctorAsync(WeaveOptions options, bool json)
+    {
+        using var loggers = LoggerFactory.Create(b => b.AddConsole(c => c.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Warning));
+        var driver = Composition.CreateDriver(options, loggers);
+        var facts = await driver.InspectHostAsync(CancellationToken.None);
+        if (json) Console.WriteLine(System.Text.Json.JsonSerializer.Serialize(Api.Mapping.Map.View(facts), Client.V1.V1Json.Default.DoctorView));
+        else
+            foreach (var f in facts.Findings) Console.WriteLine($"{Api.Mapping.Map.Word(f.Level)}\t{f.Subject}\t{f.Text}{(f.NextStep is null ? "" : "\t" + f.NextStep)}");
+        return facts.Findings.Any(f => f.Level == FindingLevel.Error) ? 1 : 0;
+    }
+}

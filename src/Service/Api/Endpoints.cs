@@ -1,0 +1,207 @@
+using System.Net;
+using WeaveHypervisor.Client.V1;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Service.Api.Mapping;
+using WeaveHypervisor.Weaving;
+using WeaveHypervisor.Weaving.Access;
+using static WeaveHypervisor.Service.Api.Requests;
+
+namespace WeaveHypervisor.Service.Api;
+
+/// <summary>/api/v1. Reads come from the store alone; only /doctor and /reconcile ask the hypervisor.</summary>
+internal static class Endpoints
+{
+    private static readonly Needs Reads = new(AccessRole.Viewer), Changes = new(AccessRole.Operator), Administers = new(AccessRole.Admin), Owns = new(AccessRole.Admin, true);
+
+    public static void MapApi(this IEndpointRouteBuilder app, string driverName)
+    {
+        var api = app.MapGroup("/api/v1");
+        api.MapGet("/version", () => Json(new VersionView("WeaveHypervisor", typeof(Endpoints).Assembly.GetName().Version!.ToString(3), driverName))).WithMetadata(Reads).Produces<VersionView>();
+
+        api.MapGet("/environments", async (HttpContext http, IWeaveStore store) =>
+        {
+            var found = http.Paged([.. (await store.ListEnvironmentsAsync(http.RequestAborted)).Where(e => http.Token().Covers(e.Id)).OrderBy(e => e.Id.Text, StringComparer.Ordinal)]);
+            var views = new List<EnvironmentView>();
+            foreach (var e in found.Items) views.Add(await ViewAsync(store, e, http.RequestAborted));
+            return Json(new Page<EnvironmentView>(views, found.NextPageToken));
+        }).WithMetadata(Reads).Produces<Page<EnvironmentView>>();
+        api.MapGet("/environments/{env}", async (HttpContext http, IWeaveStore store) => Json(await ViewAsync(store, await FindAsync(store, http), http.RequestAborted))).WithMetadata(Reads).Produces<EnvironmentView>();
+        api.MapPost("/environments", async (HttpContext http, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync<AdoptBody>();
+            var name = EnvironmentId.Parse(body.Name);
+            if (!http.Token().Covers(name)) throw Wrong($"The token '{http.Token().Name}' does not cover '{name}'.", "Use a token that covers it.");
+            var request = new AdoptRequest(name, [.. body.Machines.Select(m => new MachineRequest(MachineName.Parse(m.Name ?? m.Domain), m.Domain))]);
+            return await http.OperateAsync("environment.adopt", name.Text, (c, stop) => weaver.AdoptAsync(request, c, stop));
+        }).Operates<AdoptBody>(Administers);
+        api.MapDelete("/environments/{env}", (HttpContext http, IWeaver weaver) =>
+        {
+            var (env, force) = (http.Env(), http.Flag("force"));
+            return http.OperateAsync("environment.release", env.Text, (c, stop) => weaver.ReleaseAsync(env, force, c, stop));
+        }).Operates(Administers);
+
+        api.MapGet("/environments/{env}/timeline", async (HttpContext http, IWeaver weaver) =>
+            Json(Map.View(await weaver.TimelineAsync(http.Env(), http.Time("from"), http.Time("to"), http.RequestAborted)))).WithMetadata(Reads).Produces<TimelineView>();
+        api.MapGet("/environments/{env}/snapshots", async (HttpContext http, IWeaveStore store) =>
+        {
+            var env = await FindAsync(store, http);
+            var found = http.Paged(await store.ListSnapshotsAsync(env.Id, http.Time("from"), http.Time("to"), http.RequestAborted));
+            return Json(new Page<SnapshotView>([.. found.Items.Select(Map.View)], found.NextPageToken));
+        }).WithMetadata(Reads).Produces<Page<SnapshotView>>();
+        api.MapPost("/environments/{env}/snapshots", async (HttpContext http, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync(() => new SnapshotBody());
+            var env = http.Env();
+            var request = new SnapshotRequest(env, Named(body.Weave), body.Label, body.Memory ?? true, body.Quiesce ?? false);
+            return await http.OperateAsync("snapshot.create", $"{env}/{body.Weave ?? Weave.ActiveAlias}", (c, stop) => weaver.SnapshotAsync(request, c, stop));
+        }).Operates<SnapshotBody>(Changes);
+        api.MapGet("/snapshots/{id}", async (HttpContext http, IWeaveStore store) => Json(Map.View(await SnapshotAsync(store, http)))).WithMetadata(Reads).Produces<SnapshotView>();
+        api.MapDelete("/snapshots/{id}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+        {
+            var snapshot = await SnapshotAsync(store, http);
+            return await http.OperateAsync("snapshot.delete", $"{snapshot.Environment}/{snapshot.Id}", (c, stop) => weaver.DeleteSnapshotAsync(snapshot.Id, c, stop));
+        }).Operates(Changes);
+
+        api.MapGet("/environments/{env}/weaves", async (HttpContext http, IWeaveStore store) =>
+        {
+            var env = await FindAsync(store, http);
+            var found = http.Paged(await store.ListWeavesAsync(env.Id, http.RequestAborted));
+            var snapshots = await store.ListSnapshotsAsync(env.Id, null, null, http.RequestAborted);
+            return Json(new Page<WeaveView>([.. found.Items.Select(w => Map.View(w, env.ActiveWeave, snapshots))], found.NextPageToken));
+        }).WithMetadata(Reads).Produces<Page<WeaveView>>();
+        api.MapPost("/environments/{env}/weaves", async (HttpContext http, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync(() => new CreateWeaveBody());
+            var env = http.Env();
+            var request = new CreateWeaveRequest
+            {
+                Environment = env, Weave = body.WeaveId is null ? null : WeaveId.Parse(body.WeaveId), At = body.Timestamp, Snapshot = body.SnapshotId is null ? null : Ids.Parse<SnapshotId>(body.SnapshotId),
+                Source = Named(body.SourceWeave), Start = Choice(body.Start, StartMode.Resume, "start"), Uplink = Choice(body.Uplink, UplinkMode.None, "uplink"), TimeToLive = Span(body.Ttl),
+            };
+            return await http.OperateAsync("weave.create", $"{env}/{body.WeaveId ?? "(new)"}", (c, stop) => weaver.CreateWeaveAsync(request, c, stop));
+        }).Operates<CreateWeaveBody>(Changes);
+        const string one = "/environments/{env}/weaves/{weave}";
+        api.MapGet(one, async (HttpContext http, IWeaveStore store) =>
+        {
+            var env = await FindAsync(store, http);
+            var weave = await store.FindWeaveAsync(env.Id, await WeaveAsync(store, http), http.RequestAborted) ?? throw new WeaveException(Fault.NotFound, $"There is no weave '{env.Id}/{http.GetRouteValue("weave")}'.", "List the weaves of the environment.");
+            return Json(Map.View(weave, env.ActiveWeave, await store.ListSnapshotsAsync(env.Id, null, null, http.RequestAborted)));
+        }).WithMetadata(Reads).Produces<WeaveView>();
+        api.MapDelete(one, async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+        {
+            var (env, weave, all) = (http.Env(), await WeaveAsync(store, http), http.Flag("withSnapshots"));
+            return await http.OperateAsync("weave.delete", $"{env}/{weave}", (c, stop) => weaver.DeleteWeaveAsync(env, weave, all, c, stop));
+        }).Operates(Changes);
+        api.MapPost(one + "/activate", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+        {
+            var probe = (await http.BodyAsync(() => new ActivateBody())).Probe;
+            var (env, weave) = (http.Env(), await WeaveAsync(store, http));
+            if (probe is { TimeoutSeconds: <= 0 or > 600 }) throw Wrong("timeoutSeconds is out of range.", "Use more than 0 and at most 600.");
+            var request = new ActivateRequest(env, weave, probe is null ? null : new(MachineName.Parse(probe.Machine), probe.Port, probe.HttpPath, TimeSpan.FromSeconds(probe.TimeoutSeconds ?? 10)));
+            return await http.OperateAsync("weave.activate", $"{env}/{weave}", (c, stop) => weaver.ActivateAsync(request, c, stop));
+        }).Operates<ActivateBody>(Changes);
+        foreach (var (verb, change) in new[] { ("start", WeavePower.Start), ("stop", WeavePower.Stop), ("pause", WeavePower.Pause), ("resume", WeavePower.Resume) })
+            api.MapPost($"{one}/{verb}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+            {
+                var (env, weave) = (http.Env(), await WeaveAsync(store, http));
+                var power = change == WeavePower.Stop && http.Flag("powerOff") ? WeavePower.PowerOff : change;
+                return await http.OperateAsync("weave." + verb, $"{env}/{weave}", (c, stop) => weaver.ChangePowerAsync(env, weave, power, c, stop));
+            }).Operates(Changes);
+
+        foreach (var (path, ofWeave) in new[] { ("/environments/{env}/routes", false), (one + "/routes", true) })
+            api.MapGet(path, async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+            {
+                WeaveId? weave = ofWeave ? await WeaveAsync(store, http) : null;
+                var found = http.Paged(await weaver.RoutesAsync(http.Env(), weave, http.RequestAborted));
+                return Json(new Page<Client.V1.RouteView>([.. found.Items.Select(Map.View)], found.NextPageToken));
+            }).WithMetadata(Reads).Produces<Page<Client.V1.RouteView>>();
+        api.MapPost(one + "/routes", async (HttpContext http, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync<RouteBody>();
+            var env = http.Env();
+            var (address, port) = Listen(body.Listen);
+            var request = new RouteRequest(env, Named((string?)http.GetRouteValue("weave")), body.Machine is null ? null : MachineName.Parse(body.Machine), body.TargetPort,
+                Choice(body.Protocol, RouteProtocol.Tcp, "protocol"), address, port);
+            return await http.OperateAsync("route.publish", $"{env}/{http.GetRouteValue("weave")}", (c, stop) => weaver.PublishRouteAsync(request, c, stop));
+        }).Operates<RouteBody>(Changes);
+        foreach (var path in new[] { "/environments/{env}/routes/{id}", one + "/routes/{id}" })
+            api.MapDelete(path, (HttpContext http, IWeaver weaver) =>
+            {
+                var (env, route) = (http.Env(), Ids.Parse<RouteId>((string?)http.GetRouteValue("id")));
+                return http.OperateAsync("route.withdraw", $"{env}/{route}", (c, stop) => weaver.WithdrawRouteAsync(env, route, c, stop));
+            }).Operates(Changes);
+
+        api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver) => Json(Map.View(await driver.InspectHostAsync(http.RequestAborted)))).WithMetadata(Reads).Produces<DoctorView>();
+        api.MapPost("/reconcile", async (HttpContext http, IWeaver weaver) =>
+        {
+            var repair = http.Flag("repair");
+            return Json(Map.View(await http.AuditedAsync("host.reconcile", repair ? "repair" : "look", () => weaver.ReconcileAsync(repair, http.RequestAborted), r => $"succeeded: {r.Repaired.Count} repaired"), driverName));
+        }).WithMetadata(Owns).Produces<DoctorView>();
+
+        api.MapGet("/tokens", async (HttpContext http, ITokenStore tokens) =>
+        {
+            var found = http.Paged(await tokens.ListAsync(http.RequestAborted));
+            return Json(new Page<TokenView>([.. found.Items.Select(t => Map.View(t))], found.NextPageToken));
+        }).WithMetadata(Owns).Produces<Page<TokenView>>();
+        api.MapPost("/tokens", async (HttpContext http, ITokenStore tokens, TimeProvider clock) =>
+        {
+            var body = await http.BodyAsync<TokenBody>();
+            var (secret, now) = (TokenSecret.New(), clock.GetUtcNow());
+            var token = new AccessToken
+            {
+                Name = body.Name, Role = Choice(body.Role, AccessRole.Viewer, "role"), CreatedAt = now, ExpiresAt = now + Span(body.Ttl),
+                Environments = body.Environments?.Select(e => EnvironmentId.Parse(e)).ToList(),
+            };
+            await http.AuditedAsync("token.create", Ids.Quote(body.Name), async () => { await tokens.AddAsync(token, TokenSecret.Hash(secret), http.RequestAborted); return true; }, _ => "succeeded");
+            return Json(Map.View(token, secret), 201);
+        }).WithMetadata(Owns).Accepts<TokenBody>("application/json").Produces<TokenView>(201);
+        api.MapDelete("/tokens/{id}", async (HttpContext http, string id, ITokenStore tokens, TimeProvider clock) =>
+        {
+            await http.AuditedAsync("token.revoke", Ids.Quote(id), async () => await tokens.RevokeAsync(id, clock.GetUtcNow(), http.RequestAborted) ? true
+                : throw new WeaveException(Fault.NotFound, $"There is no token {Ids.Quote(id)}.", "List the tokens."), _ => "succeeded");
+            return Results.NoContent();
+        }).WithMetadata(Owns).Produces(204);
+        api.MapGet("/audit", async (HttpContext http, IAuditLog audit) =>
+        {
+            var limit = http.Number("limit", 100, 1, 200);
+            long? before = http.Query("pageToken") is not { } t ? null : long.TryParse(t, out var n) ? n : throw Wrong("This pageToken is none of ours.", "Use nextPageToken of the page before.");
+            var found = await audit.ListAsync(limit, before, http.RequestAborted);
+            return Json(new Page<AuditView>([.. found.Select(Map.View)], found.Count < limit ? null : found[^1].Number.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        }).WithMetadata(Owns).Produces<Page<AuditView>>();
+        api.MapOperations(Reads, Changes);
+    }
+
+    public static RouteHandlerBuilder Operates(this RouteHandlerBuilder route, Needs needs) => route.WithMetadata(needs).Produces<OperationView>(202).Produces<OperationView>();
+    private static void Operates<T>(this RouteHandlerBuilder route, Needs needs) where T : notnull => route.Operates(needs).Accepts<T>("application/json");
+
+    private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, ManagedEnvironment e, CancellationToken stop) =>
+        Map.View(e, await store.ListWeavesAsync(e.Id, stop), (await store.ListSnapshotsAsync(e.Id, null, null, stop)).Count);
+
+    private static async Task<ManagedEnvironment> FindAsync(IWeaveStore store, HttpContext http) => await store.FindEnvironmentAsync(http.Env(), http.RequestAborted)
+        ?? throw new WeaveException(Fault.NotFound, $"There is no environment '{http.Env()}'.", "List the environments.");
+
+    private static async Task<Snapshot> SnapshotAsync(IWeaveStore store, HttpContext http)
+    {
+        var id = Ids.Parse<SnapshotId>((string?)http.GetRouteValue("id"));
+        return await store.FindSnapshotAsync(id, http.RequestAborted) is { } found && http.Token().Covers(found.Environment) ? found
+            : throw new WeaveException(Fault.NotFound, $"There is no snapshot '{id}'.", "Look at the timeline of the environment.");
+    }
+
+    /// <summary>The weave of the address, with `active` replaced by the one that is active now.</summary>
+    private static async Task<WeaveId> WeaveAsync(IWeaveStore store, HttpContext http) =>
+        Named((string?)http.GetRouteValue("weave")) ?? (await FindAsync(store, http)).ActiveWeave;
+
+    private static WeaveId? Named(string? weave) => weave is null or Weave.ActiveAlias ? null : WeaveId.Parse(weave);
+
+    private static (string? Address, int? Port) Listen(string? text)
+    {
+        if (text is null) return (null, null);
+        var colon = text.LastIndexOf(':');
+        var (address, port) = colon < 0 ? (text, null) : (text[..colon], text[(colon + 1)..]);
+        if ((address.Length > 0 && !(IPAddress.TryParse(address, out var ip) && ip.ToString() == address)) || (port is not null && !(ushort.TryParse(port, out var p) && p > 0)))
+            throw Wrong($"listen cannot be {Ids.Quote(text)}.", "Use ADDRESS:PORT, ADDRESS or :PORT with an IPv4 address of this host.");
+        return (address.Length > 0 ? address : null, port is null ? null : int.Parse(port, System.Globalization.CultureInfo.InvariantCulture));
+    }
+}

@@ -1,0 +1,86 @@
+using System.Text.Json;
+using WeaveHypervisor.Client.V1;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving;
+using WeaveHypervisor.Weaving.Access;
+using RouteView = WeaveHypervisor.Client.V1.RouteView;
+
+namespace WeaveHypervisor.Service.Api.Mapping;
+
+/// <summary>From what is stored to what is sent.</summary>
+internal static class Map
+{
+    public static string Word<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
+
+    public static EnvironmentView View(ManagedEnvironment e, IReadOnlyList<Weave> weaves, int snapshots)
+    {
+        var blueprint = weaves.FirstOrDefault(w => w.IsMain)?.Blueprint;
+        return new()
+        {
+            Name = e.Id.Text, Host = e.Host.Text, State = Word(e.State), AdoptedAt = e.AdoptedAt, ActiveWeave = e.ActiveWeave.Text, PreviousActiveWeave = e.PreviousActive?.Text,
+            Machines = [.. blueprint?.Machines.Select(m => m.Name.Text) ?? []],
+            Networks = [.. blueprint?.Networks.Select(n => new NetworkView(n.Name.Text, n.Gateway, n.PrefixLength, n.Dhcp)) ?? []],
+            Volumes = [.. e.AdoptedVolumes.Select(v => new VolumeView($"{v.Machine}/{v.Volume}", v.Path, Word(v.Format)))],
+            Weaves = weaves.Count, Snapshots = snapshots,
+        };
+    }
+
+    public static WeaveView View(Weave w, WeaveId? active, IReadOnlyList<Snapshot> snapshots) => new()
+    {
+        Environment = w.Environment.Text, Id = w.Id.Text, State = Word(w.State), Active = w.Id == active, CreatedAt = w.CreatedAt, Origin = w.Origin?.Text,
+        OriginAt = snapshots.FirstOrDefault(s => s.Id == w.Origin)?.At, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Drift = w.Drift,
+        Machines = [.. w.Machines.Select(m => new MachineView
+        {
+            Name = m.Name.Text, Domain = m.HypervisorName, Uuid = m.Uuid.ToString(), RunState = Word(m.RunState), StartedBy = m.StartedBy,
+            Addresses = [.. w.Addresses.Where(a => a.Machine == m.Name).Select(a => new AddressView(a.Mac, a.Inner, a.Outer))],
+            Volumes = [.. m.Heads.Select(h => new HeadView($"{m.Name}/{h.Volume}", h.Layer.Text))],
+        })],
+    };
+
+    public static SnapshotView View(Snapshot s) => new()
+    {
+        Id = s.Id.Text, Environment = s.Environment.Text, Weave = s.Weave.Text, Parent = s.Parent?.Text, At = s.At, Label = s.Label, State = Word(s.State), Consistency = Word(s.Consistency),
+        SkewMs = s.Skew.TotalMilliseconds, LongestPauseMs = s.Machines.Select(m => m.Pause.TotalMilliseconds).DefaultIfEmpty().Max(), MemoryBytes = s.Machines.Sum(m => m.Memory?.StoredBytes ?? 0),
+        Machines = [.. s.Machines.Select(m => new SnapshotMachineView
+        {
+            Name = m.Name.Text, RunState = Word(m.RunState), Method = m.Method, Reason = m.Reason, PauseMs = m.Pause.TotalMilliseconds, MemoryBytes = m.Memory?.StoredBytes ?? 0,
+        })],
+    };
+
+    public static TimelineView View(Timeline t) => new()
+    {
+        Environment = View(t.Environment, t.Weaves, t.Snapshots.Count), Weaves = [.. t.Weaves.Select(w => View(w, t.Environment.ActiveWeave, t.Snapshots))],
+        Snapshots = [.. t.Snapshots.Select(View)], Activations = [.. t.Activations.Select(a => new ActivationView(a.Weave.Text, a.From))],
+    };
+
+    public static RouteView View(WeaveHypervisor.Weaving.RouteView v) => new()
+    {
+        Id = v.Route.Id.Text, Environment = v.Route.Environment.Text, Weave = v.Weave.Text, FollowsActive = v.FollowsActive, Machine = v.Route.Machine.Text, Protocol = Word(v.Route.Protocol),
+        Listen = $"{v.Route.ListenAddress}:{v.Route.ListenPort}", Connect = $"{(v.Route.ListenAddress == "0.0.0.0" ? "127.0.0.1" : v.Route.ListenAddress)}:{v.Route.ListenPort}",
+        TargetPort = v.Route.TargetPort, Target = v.Target, CreatedAt = v.Route.CreatedAt,
+    };
+
+    public static OperationView View(Operation o, OperationProgress? p) => new()
+    {
+        Id = o.Id.Text, Kind = o.Kind, Environment = o.Environment.Text, Subject = o.Subject, RequestedBy = o.RequestedBy, State = Word(o.State), CreatedAt = o.CreatedAt, StartedAt = o.StartedAt,
+        EndedAt = o.EndedAt, CancelRequested = o.CancelRequested, Resumptions = o.Resumptions, Steps = [.. o.Steps.Select(s => new StepView(s.Name, Word(s.State), s.StartedAt, s.EndedAt, s.Note))],
+        Progress = p is null || o.IsEnded ? null : new(p.Step, p.Activity, p.Done, p.Total),
+        Error = o.Error is { } e ? new(Word(e.Fault), e.Message, e.NextStep, e.Holders) : null, Result = Json(o.Result),
+    };
+
+    public static FindingView View(Finding f) => new(Word(f.Level), f.Subject, f.Text, f.NextStep);
+    public static DoctorView View(HostFacts h) => new(h.Hypervisor, h.Version, h.Details, [.. h.Findings.Select(View)], []);
+    public static DoctorView View(ReconciliationReport r, string driver) => new(driver, "", new Dictionary<string, string>(), [.. r.Findings.Select(View)], r.Repaired);
+    public static TokenView View(AccessToken t, string? secret = null) =>
+        new(t.Name, t.Name, Word(t.Role), t.Environments?.Select(e => e.Text).ToList(), t.CreatedAt, t.ExpiresAt, t.RevokedAt is not null, secret);
+    public static AuditView View(AuditEntry a) => new(a.At, a.Who, a.What, a.Subject, a.Result);
+
+    private static JsonElement? Json(string? text)
+    {
+        if (text is null) return null;
+        using var document = JsonDocument.Parse(text);
+        return document.RootElement.Clone();
+    }
+}

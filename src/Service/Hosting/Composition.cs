@@ -1,0 +1,105 @@
+using Hangfire;
+using Hangfire.AspNetCore;
+using Hangfire.InMemory;
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Service.Api;
+using WeaveHypervisor.Service.Dashboard;
+using WeaveHypervisor.Service.Jobs;
+using WeaveHypervisor.Simulator;
+using WeaveHypervisor.State;
+using WeaveHypervisor.Weaving;
+using WeaveHypervisor.Weaving.Access;
+
+namespace WeaveHypervisor.Service.Hosting;
+
+/// <summary>Puts the service together.</summary>
+internal static class Composition
+{
+    /// <summary>Settings from /etc/weave/weave.json, then WEAVE_… variables (WEAVE_Listen, WEAVE_Libvirt__Prefix), then the command line (--Weave:Listen=…).</summary>
+    public static WeaveOptions ReadOptions(string[] args)
+    {
+        var builder = new ConfigurationBuilder().AddJsonFile("/etc/weave/weave.json", optional: true);
+        builder.AddInMemoryCollection(new ConfigurationBuilder().AddEnvironmentVariables("WEAVE_").Build().AsEnumerable()
+            .Select(p => KeyValuePair.Create(p.Key.StartsWith("Weave:", StringComparison.OrdinalIgnoreCase) ? p.Key : "Weave:" + p.Key, p.Value)));
+        var options = builder.AddCommandLine(args).Build().GetSection("Weave").Get<WeaveOptions>() ?? new();
+        options.Validate();
+        return options;
+    }
+
+    /// <param name="replace">Registers parts in place of the usual ones; the last registration counts.</param>
+    public static WebApplication Build(WeaveOptions options, StateFolder folder, Action<IServiceCollection>? replace = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.Configuration.Sources.Clear();
+        builder.Configuration.AddInMemoryCollection();
+        builder.Logging.ClearProviders().AddConsole(c => c.LogToStandardErrorThreshold = LogLevel.Trace).AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Hangfire", LogLevel.Warning)
+            .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error);
+        builder.WebHost.UseUrls(options.Listen).ConfigureKestrel(k => { k.Limits.MaxRequestBodySize = 1 << 20; k.AddServerHeader = false; });
+        var services = builder.Services;
+        services.AddSystemd().AddWindowsService();
+        services.AddSingleton(TimeProvider.System).AddSingleton(options);
+        services.AddWeaveState(new() { SqlitePath = folder.Database });
+        services.AddSingleton(p => CreateDriver(options, p.GetRequiredService<ILoggerFactory>()));
+        services.AddWeaving(new WeavingOptions());
+        services.AddSingleton<ProgressBoard>().AddSingleton<OperationDesk>().AddSingleton<IOperationQueue, HangfireOperationQueue>();
+        services.AddSingleton(p => new OperationRunner(p.GetRequiredService<IJournal>(), p.GetRequiredService<StepCatalogue>(), p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ProgressBoard>(),
+            $"{Environment.MachineName}:{folder.Root}", new RunnerOptions(), p.GetRequiredService<ILogger<OperationRunner>>()));
+        // Storage and activator of this service's own: Hangfire's static ones belong to the process.
+        services.AddSingleton<JobStorage>(_ => new InMemoryStorage()).AddSingleton<JobActivator>(p => new AspNetCoreJobActivator(p.GetRequiredService<IServiceScopeFactory>()));
+        services.AddHangfire(h => h.UseSimpleAssemblyNameTypeSerializer().UseRecommendedSerializerSettings());
+        services.AddHangfireServer(h => h.WorkerCount = 16);
+        services.AddDashboard();
+        services.AddSingleton<StartUp>().AddHostedService(p => p.GetRequiredService<StartUp>());
+        replace?.Invoke(services);
+        var app = builder.Build();
+        app.UseMiddleware<Problems>();
+        app.UseRouting();
+        app.UseMiddleware<DashboardGate>();
+        app.UseMiddleware<Gate>();
+        app.MapGet("/healthz", () => Results.Text("ok"));
+        app.MapGet("/readyz", (StartUp start) => start.IsReady ? Results.Text("ready") : Results.Text("starting", statusCode: 503));
+        app.MapApi(options.Driver);
+        app.MapDashboard();
+        return app;
+    }
+
+    /// <summary>Before the first request: the tables of this version, and the first token.</summary>
+    public static async Task PrepareAsync(WebApplication app, StateFolder folder, CancellationToken stop)
+    {
+        await app.Services.GetRequiredService<WeaveDatabase>().MigrateAsync(stop);
+        await folder.MakeAdminTokenAsync(app.Services.GetRequiredService<ITokenStore>(), app.Services.GetRequiredService<TimeProvider>(), stop);
+    }
+
+    public static IHypervisorDriver CreateDriver(WeaveOptions options, ILoggerFactory loggers) => options.Driver == "simulator"
+        ? new SimulatedHypervisor(new SimulatedHost(Path.Combine(options.StatePath, "simulator"), TimeProvider.System)) : new LibvirtDriver(options.Libvirt, TimeProvider.System, loggers);
+}
+
+/// <summary>Before the service is ready every unfinished operation is taken up; then the host is compared with the store, however long that takes.</summary>
+internal sealed partial class StartUp(OperationDesk desk, IWeaver weaver, ILogger<StartUp> log) : BackgroundService
+{
+    public bool IsReady { get; private set; }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        Resumed(log, await desk.ResumeAllAsync(stoppingToken));
+        IsReady = true;
+        try
+        {
+            var report = await Task.Run(() => weaver.ReconcileAsync(true, stoppingToken), stoppingToken);
+            Reconciled(log, report.Findings.Count, string.Join(" ", report.Repaired));
+        }
+        catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+        {
+            NotReconciled(log, e);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "{Count} unfinished operations are taken up again.")]
+    private static partial void Resumed(ILogger log, int count);
+    [LoggerMessage(LogLevel.Information, "Host compared with the store: {Findings} findings. {Repaired}")]
+    private static partial void Reconciled(ILogger log, int findings, string repaired);
+    [LoggerMessage(LogLevel.Warning, "The host could not be compared with the store; POST /api/v1/reconcile tries again.")]
+    private static partial void NotReconciled(ILogger log, Exception e);
+}

@@ -1,0 +1,40 @@
+using WeaveHypervisor.Libvirt;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Service.Hosting;
+
+/// <summary>Settings of the service, section `Weave`.</summary>
+public sealed class WeaveOptions
+{
+    /// <summary>Where the service listens: http on a loopback address; anything else only with <see cref="AllowRemoteHttp"/>.</summary>
+    public string Listen { get; set; } = "http://127.0.0.1:7700";
+    public bool AllowRemoteHttp { get; set; }
+    /// <summary>Folder of the database and the first token.</summary>
+    public string StatePath { get; set; } = Environment.IsPrivilegedProcess ? "/var/lib/weave"
+        : Path.Combine(Environment.GetEnvironmentVariable("XDG_STATE_HOME") is { Length: > 0 } x ? x : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local/state"), "weave");
+    /// <summary>libvirt or simulator.</summary>
+    public string Driver { get; set; } = "libvirt";
+    public LibvirtDriverOptions Libvirt { get; set; } = new();
+    public StorageOptions Storage { get; set; } = new();
+
+    /// <summary>Throws InvalidRequest or Unsupported naming the first setting that is wrong.</summary>
+    public void Validate()
+    {
+        if (!Uri.TryCreate(Listen, UriKind.Absolute, out var uri) || uri.Scheme != "http" || uri.AbsolutePath != "/")
+            throw Wrong("Listen", Listen, "Use an address such as http://127.0.0.1:7700.");
+        if (!AllowRemoteHttp && !uri.IsLoopback)
+            throw Wrong("Listen", Listen, "Tokens would cross the network unencrypted: listen on 127.0.0.1 behind a TLS proxy, or set Weave:AllowRemoteHttp to true.");
+        if (!Path.IsPathFullyQualified(StatePath)) throw Wrong("StatePath", StatePath, "Use an absolute path.");
+        if (Driver is not ("libvirt" or "simulator")) throw Wrong("Driver", Driver, "Use libvirt or simulator.");
+        if (Storage.Postgres is { Length: > 0 }) throw new WeaveException(Fault.Unsupported, "Weave:Storage:Postgres is set, but storage in PostgreSQL is not built yet.", "Remove the setting; SQLite is used.");
+        if (Driver == "libvirt") Libvirt.Validate();
+    }
+
+    private static WeaveException Wrong(string name, string value, string next) => new(Fault.InvalidRequest, $"Weave:{name} cannot be {Ids.Quote(value)}.", next);
+}
+
+public sealed class StorageOptions
+{
+    /// <summary>Refused where set: not built yet.</summary>
+    public string? Postgres { get; set; }
+}
