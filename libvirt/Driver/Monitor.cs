@@ -23,6 +23,40 @@ internal static class Monitor
         Answer("getfd", reply.Json);
     }
 
+    /// <summary>Takes back what <see cref="PassFileAsync"/> gave (`closefd`); nothing happens where QEMU has used it up or never had it.</summary>
+    public static async Task CloseFileAsync(LibvirtDomain domain, string name, CancellationToken stop)
+    {
+        try
+        {
+            await ExecuteAsync(domain, "closefd", new JsonObject { ["fdname"] = name }, stop);
+        }
+        catch (QemuRefusal)
+        {
+            // "File descriptor named … not found".
+        }
+    }
+
+    /// <summary>Has QEMU keep a copy of an open descriptor, for its own sake, until <see cref="ReleaseFilesAsync"/> (`add-fd`, in a set of its own).</summary>
+    /// <param name="mark">Written beside it (`opaque`); by it the copy is found again.</param>
+    public static async Task KeepFileAsync(LibvirtDomain domain, string mark, int file, CancellationToken stop)
+    {
+        using var reply = await domain.MonitorCommandWithFilesAsync(Text("add-fd", new JsonObject { ["opaque"] = mark }), [file], stop);
+        Answer("add-fd", reply.Json);
+    }
+
+    /// <summary>Has QEMU close all descriptors that it keeps under a mark.</summary>
+    public static async Task ReleaseFilesAsync(LibvirtDomain domain, string mark, CancellationToken stop)
+    {
+        foreach (var set in (await ExecuteAsync(domain, "query-fdsets", null, stop)).EnumerateArray())
+            foreach (var file in set.GetProperty("fds").EnumerateArray())
+                if (file.TryGetProperty("opaque", out var opaque) && opaque.GetString() == mark)
+                    await ExecuteAsync(domain, "remove-fd", new JsonObject { ["fdset-id"] = set.GetProperty("fdset-id").GetInt64(), ["fd"] = file.GetProperty("fd").GetInt64() }, stop);
+    }
+
+    /// <summary>Whether a migration capability is on; false where QEMU does not know it.</summary>
+    public static async Task<bool> HasCapabilityAsync(LibvirtDomain domain, string capability, CancellationToken stop) =>
+        (await ExecuteAsync(domain, "query-migrate-capabilities", null, stop)).EnumerateArray().Any(c => c.GetProperty("capability").GetString() == capability && c.GetProperty("state").GetBoolean());
+
     /// <summary>Switches one migration capability.</summary>
     public static Task SetCapabilityAsync(LibvirtDomain domain, string capability, bool on, CancellationToken stop) => ExecuteAsync(domain, "migrate-set-capabilities",
         new JsonObject { ["capabilities"] = new JsonArray(new JsonObject { ["capability"] = capability, ["state"] = on }) }, stop);

@@ -1,10 +1,12 @@
+using System.Diagnostics;
 using WeaveHypervisor.Client.V1;
 
 namespace WeaveHypervisor.EndToEnd;
 
 /// <summary>SIGKILL of the service in the middle of its work on real machines: it goes on or goes back by itself, says so, and leaves nothing over.</summary>
+/// <remarks>A fresh lab for each moment would take most of an hour; so the moments of one kind of work follow each other on one environment.</remarks>
 [Collection("lab")]
-public sealed class KillTests(LabWorld lab)
+public sealed class KillTests(LabWorld lab, ITestOutputHelper output)
 {
     [Theory]
     [InlineData("env.adopt/examine/after")]
@@ -13,8 +15,7 @@ public sealed class KillTests(LabWorld lab)
     public async Task Killed_while_it_adopts(string at)
     {
         await lab.FreshAsync();
-        await lab.Service.DisposeAsync();
-        await lab.Service.StartAsync(killAt: at);
+        await KillingAsync(at);
         await lab.TryWeaveAsync([.. LabWorld.AdoptArguments, "--no-wait"]);
         var operation = await RestartedAsync("env.adopt");
         Assert.Equal(operation.State == "succeeded", (await lab.EnvironmentsAsync()).Contains(LabWorld.Environment));
@@ -23,106 +24,89 @@ public sealed class KillTests(LabWorld lab)
         await NothingIsLeftAsync();
     }
 
-    [Theory]
-    [InlineData("snapshot/prepare/after")]
-    [InlineData("snapshot/capture/doing")]
-    [InlineData("snapshot/capture/after")]
-    [InlineData("snapshot/record/doing")]
-    [InlineData("snapshot/record/after")]
-    public async Task Killed_at_a_boundary_of_a_snapshot(string at) => await SnapshotAsync(at, null);
-
     [Fact]
-    public async Task Killed_while_memory_is_written() => await SnapshotAsync(null, () => Task.FromResult(Files("*.part").Concat(Files("*.ram")).Any(f => new FileInfo(f).Length > 1 << 20)));
-
-    private async Task SnapshotAsync(string? at, Func<Task<bool>>? when)
+    public async Task Killed_while_it_takes_a_snapshot()
     {
         await lab.AdoptedAsync();
-        var before = await LabWorld.OrderAsync(LabWorld.MainWeb);
-        if (at is not null)
+        var nonces = (await LabWorld.AnswersAsync(LabWorld.MainWeb)).Nonces;
+        (string Moment, Func<Task<bool>>? When)[] moments =
+        [
+            ("snapshot/prepare/after", null), ("snapshot/capture/doing", null),
+            ("memory is written", () => Task.FromResult(Files("*.part").Any(f => Length(f) > 1 << 20))),
+            ("snapshot/capture/after", null), ("snapshot/record/doing", null), ("snapshot/record/after", null),
+        ];
+        foreach (var (moment, when) in moments)
         {
-            await lab.Service.DisposeAsync();
-            await lab.Service.StartAsync(killAt: at);
-        }
-        await lab.TryWeaveAsync("snapshot", LabWorld.Environment, "--label", "cut", "--no-wait");
-        if (when is not null) await KillWhenAsync(when);
-        var operation = await RestartedAsync("snapshot");
-        var taken = (await lab.TimelineAsync()).Snapshots;
-        Assert.Equal(operation.State == "succeeded" ? 1 : 0, taken.Count);
+            var clock = Stopwatch.StartNew();
+            var known = (await lab.TimelineAsync()).Snapshots.Select(s => s.Id).ToHashSet();
+            var before = await LabWorld.OrderAsync(LabWorld.MainWeb);
+            if (when is null) await KillingAsync(moment);
+            await lab.TryWeaveAsync("snapshot", LabWorld.Environment, "--label", "cut", "--no-wait");
+            if (when is not null) await KillWhenAsync(when);
+            var operation = await RestartedAsync("snapshot");
+            var taken = (await lab.TimelineAsync()).Snapshots.Where(s => !known.Contains(s.Id)).ToList();
+            Assert.Equal(operation.State == "succeeded" ? 1 : 0, taken.Count);
 
-        // The originals were not rebooted, run on, and have what they acknowledged.
-        var after = await LabWorld.AnswersAsync(LabWorld.MainWeb);
-        Assert.Equal(before.Nonces, after.Nonces);
-        Assert.Equal(before.Orders, after.Orders);
-        Assert.True((await LabWorld.OrderAsync(LabWorld.MainWeb)).Ticks >= before.Ticks);
+            // The originals were not rebooted, run on, and have what they acknowledged.
+            var after = await LabWorld.OrderAsync(LabWorld.MainWeb);
+            Assert.Equal((nonces, before.Orders + 1), (after.Nonces, after.Orders));
+            Assert.True(after.Ticks >= before.Ticks);
 
-        // What is there is whole: a weave made from it answers as of its time.
-        if (taken.Count == 1)
-        {
-            await lab.WeaveAsync("create", LabWorld.Environment, "--snapshot", taken[0].Id, "--id", "proof");
-            Assert.Equal((before.Nonces, before.Orders), ((await LabWorld.AnswersAsync(await lab.UrlAsync("proof"))) is { } p ? (p.Nonces, p.Orders) : default));
+            // What is there is whole: a weave made from it answers as of its time. What is not there has no files.
+            if (taken.Count == 1)
+            {
+                await lab.WeaveAsync("create", LabWorld.Environment, "--snapshot", taken[0].Id, "--id", "proof");
+                var proof = await LabWorld.AnswersAsync(await lab.UrlAsync("proof"));
+                Assert.Equal((nonces, before.Orders), (proof.Nonces, proof.Orders));
+                await lab.WeaveAsync("delete", $"{LabWorld.Environment}/proof");
+            }
+            Assert.Equal((known.Count + taken.Count) * 3, Files("*.ram").Count());
+            Assert.Empty(Files("*.part").Concat(Files("*.held")));
+            output.WriteLine($"{moment}: {operation.State}, {clock.Elapsed.TotalSeconds:0.0} s");
         }
         await NothingIsLeftAsync();
     }
 
-    [Theory]
-    [InlineData("weave.create/capture/after")]
-    [InlineData("weave.create/layers/doing")]
-    [InlineData("weave.create/fence/after")]
-    [InlineData("weave.create/start/doing")]
-    [InlineData("weave.create/start/after")]
-    public async Task Killed_at_a_boundary_of_a_creation(string at) => await CreateAsync(at, null);
-
     [Fact]
-    public async Task Killed_while_copies_start() => await CreateAsync(null, async () => (await DomainsAsync()) > 3);
-
-    private async Task CreateAsync(string? at, Func<Task<bool>>? when)
+    public async Task Killed_while_it_makes_and_deletes_weaves()
     {
         await lab.AdoptedAsync();
-        var before = await LabWorld.OrderAsync(LabWorld.MainWeb);
-        if (at is not null)
+        var nonces = (await LabWorld.AnswersAsync(LabWorld.MainWeb)).Nonces;
+        (string Create, string Delete)[] moments =
+        [
+            ("weave.create/capture/after", "weave.delete/mark/after"), ("weave.create/layers/doing", "weave.delete/retire/after"), ("weave.create/fence/after", "weave.delete/forget/after"),
+            ("weave.create/start/doing", "weave.delete/collect/doing"), ("weave.create/start/after", ""), ("", "weave.delete/retire/doing"),
+        ];
+        foreach (var (create, delete) in moments)
         {
-            await lab.Service.DisposeAsync();
-            await lab.Service.StartAsync(killAt: at);
+            var clock = Stopwatch.StartNew();
+            var before = await LabWorld.OrderAsync(LabWorld.MainWeb);
+            if (create.Length > 0) await KillingAsync(create);
+            await lab.TryWeaveAsync("create", LabWorld.Environment, "--id", "copy", "--no-wait");
+            if (create.Length == 0) await KillWhenAsync(async () => (await HostFootprint.DomainsAsync(LabWorld.Prefix)).Count > 3);
+            var made = await RestartedAsync("weave.create", killAt: delete.Length > 0 ? delete : null);
+            Assert.Equal(made.State == "succeeded", (await lab.WeavesAsync()).Contains("copy"));
+            if (made.State != "succeeded") await lab.WeaveAsync("create", LabWorld.Environment, "--id", "copy");
+            var copy = await LabWorld.AnswersAsync(await lab.UrlAsync("copy"));
+            Assert.Equal((nonces, before.Orders), (copy.Nonces, copy.Orders));
+
+            await lab.TryWeaveAsync("delete", $"{LabWorld.Environment}/copy", "--no-wait");
+            if (delete.Length == 0) await KillWhenAsync(async () => (await HostFootprint.DomainsAsync(LabWorld.Prefix)).Count < 6);
+            var deleted = await RestartedAsync("weave.delete");
+            Assert.Equal(("succeeded", "main"), (deleted.State, string.Join(' ', await lab.WeavesAsync())));
+            Assert.DoesNotContain((await HostFootprint.TakeAsync(LabWorld.Pool)).NewSince(lab.WithLab), t => !t.StartsWith("file ", StringComparison.Ordinal));
+
+            var after = await LabWorld.AnswersAsync(LabWorld.MainWeb);
+            Assert.Equal((nonces, before.Orders), (after.Nonces, after.Orders));
+            output.WriteLine($"{create} {made.State}, {delete} {deleted.State}, {clock.Elapsed.TotalSeconds:0.0} s");
         }
-        await lab.TryWeaveAsync("create", LabWorld.Environment, "--id", "copy", "--no-wait");
-        if (when is not null) await KillWhenAsync(when);
-        var operation = await RestartedAsync("weave.create");
-        Assert.Equal(operation.State == "succeeded", (await lab.WeavesAsync()).Contains("copy"));
-        if (operation.State != "succeeded") await lab.WeaveAsync("create", LabWorld.Environment, "--id", "copy");
-        var copy = await LabWorld.AnswersAsync(await lab.UrlAsync("copy"));
-        Assert.Equal((before.Nonces, before.Orders), (copy.Nonces, copy.Orders));
-        Assert.Equal(before.Nonces, (await LabWorld.AnswersAsync(LabWorld.MainWeb)).Nonces);
         await NothingIsLeftAsync();
     }
 
-    [Theory]
-    [InlineData("weave.delete/mark/after")]
-    [InlineData("weave.delete/retire/after")]
-    [InlineData("weave.delete/forget/after")]
-    [InlineData("weave.delete/collect/doing")]
-    public async Task Killed_at_a_boundary_of_a_deletion(string at) => await DeleteAsync(at, null);
-
-    [Fact]
-    public async Task Killed_while_copies_end() => await DeleteAsync(null, async () => (await DomainsAsync()) < 6);
-
-    private async Task DeleteAsync(string? at, Func<Task<bool>>? when)
+    private async Task KillingAsync(string at)
     {
-        await lab.AdoptedAsync();
-        var before = await LabWorld.OrderAsync(LabWorld.MainWeb);
-        await lab.WeaveAsync("create", LabWorld.Environment, "--id", "copy");
-        if (at is not null)
-        {
-            await lab.Service.DisposeAsync();
-            await lab.Service.StartAsync(killAt: at);
-        }
-        await lab.TryWeaveAsync("delete", $"{LabWorld.Environment}/copy", "--no-wait");
-        if (when is not null) await KillWhenAsync(when);
-        var operation = await RestartedAsync("weave.delete");
-        if (operation.State == "succeeded") Assert.Equal(["main"], await lab.WeavesAsync());
-        else await LabWorld.AnswersAsync(await lab.UrlAsync("copy"));
-        var after = await LabWorld.AnswersAsync(LabWorld.MainWeb);
-        Assert.Equal((before.Nonces, before.Orders), (after.Nonces, after.Orders));
-        await NothingIsLeftAsync();
+        await lab.Service.DisposeAsync();
+        await lab.Service.StartAsync(killAt: at);
     }
 
     private async Task KillWhenAsync(Func<Task<bool>> when)
@@ -132,14 +116,15 @@ public sealed class KillTests(LabWorld lab)
     }
 
     /// <summary>Waits for the death, starts the service again, and waits until the operation has ended, without any further request.</summary>
-    private async Task<OperationView> RestartedAsync(string kind)
+    /// <param name="killAt">Where it is to die next.</param>
+    private async Task<OperationView> RestartedAsync(string kind, string? killAt = null)
     {
         await lab.Service.EndedAsync();
-        await lab.Service.StartAsync();
+        await lab.Service.StartAsync(killAt);
         OperationView? operation = null;
         await Shell.UntilAsync($"the {kind} that was cut off has ended", async () =>
         {
-            operation = LabWorld.Read<Page<OperationView>>(await lab.WeaveAsync("op", "list", "--json")).Items.First(o => o.Kind == kind);
+            operation = (await lab.OperationsAsync()).First(o => o.Kind == kind);
             return operation.IsEnded();
         }, TimeSpan.FromMinutes(2));
         Assert.Contains(operation!.State, new[] { "succeeded", "undone" });
@@ -166,6 +151,6 @@ public sealed class KillTests(LabWorld lab)
         return Directory.Exists(environments) ? Directory.EnumerateFiles(environments, pattern, SearchOption.AllDirectories) : [];
     }
 
-    /// <summary>Machines that run, the originals among them.</summary>
-    private static async Task<int> DomainsAsync() => (await HostFootprint.DomainsAsync(LabWorld.Prefix)).Count;
+    /// <summary>0 where it has just gone.</summary>
+    private static long Length(string file) => new FileInfo(file) is { Exists: true } f ? f.Length : 0;
 }

@@ -51,6 +51,8 @@ public sealed class LabWorld : IAsyncLifetime
         IReadOnlyList<string> left;
         try
         {
+            // A test that failed may have left it dead.
+            await Service.StartAsync();
             if (await EnvironmentsAsync() is [_, ..]) await WeaveAsync("env", "release", Environment, "--force");
         }
         finally
@@ -84,6 +86,9 @@ public sealed class LabWorld : IAsyncLifetime
     internal Task<WeaveView> ShowAsync(string weave) => WeaveJsonAsync<WeaveView>("show", $"{Environment}/{weave}");
 
     internal Task<TimelineView> TimelineAsync() => WeaveJsonAsync<TimelineView>("timeline", Environment);
+
+    /// <summary>Newest first.</summary>
+    internal async Task<IReadOnlyList<OperationView>> OperationsAsync() => [.. Items(await WeaveAsync("op", "list", "--json")).Select(o => Read<OperationView>(o.GetRawText()))];
 
     private static List<JsonElement> Items(string json)
     {

@@ -47,11 +47,12 @@ internal sealed class ServiceProcess(string program, string state, string pool, 
         });
     }
 
-    /// <summary>Waits until it has ended by itself.</summary>
+    /// <summary>Waits until it has ended by itself; returns at once where it has.</summary>
     public async Task EndedAsync()
     {
+        if (_process is null) return;
         using var stop = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        await _process!.WaitForExitAsync(stop.Token);
+        await _process.WaitForExitAsync(stop.Token);
         Close();
     }
 

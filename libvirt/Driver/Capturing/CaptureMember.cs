@@ -1,8 +1,6 @@
 using System.Diagnostics;
-using System.IO.Pipes;
 using LibvirtSharp;
 using WeaveHypervisor.Drivers;
-using WeaveHypervisor.Libvirt.Memory;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Capturing;
@@ -28,12 +26,10 @@ internal sealed class CaptureMember(CaptureMachine machine) : IDisposable
     public MemoryMethod Method { get; set; }
     public string? Reason { get; set; }
     public string? SnapshotXml { get; set; }
-    public AnonymousPipeServerStream? Pipe { get; set; }
-    public Task<SplitResult>? Split { get; set; }
+    public CapturePipe? Pipe { get; set; }
     public bool Frozen { get; set; }
     /// <summary>Set between our suspend and the moment that the machine runs again.</summary>
     public bool HeldByUs { get; set; }
-    public bool Migrating { get; set; }
     public long SuspendStarted { get; set; }
     public long Suspended { get; set; }
     public long Resumed { get; set; }

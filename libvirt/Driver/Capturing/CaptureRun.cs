@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.IO.Pipes;
 using System.Text.Json.Nodes;
 using LibvirtSharp;
 using Microsoft.Extensions.Logging;
@@ -18,7 +17,6 @@ namespace WeaveHypervisor.Libvirt.Capturing;
 /// </summary>
 internal sealed class CaptureRun(DriverContext context)
 {
-    private const string Pipe = "weave-capture";
     private static readonly TimeSpan FreezePatience = TimeSpan.FromSeconds(10);
     private readonly ILogger _log = context.Loggers.CreateLogger<CaptureRun>();
 
@@ -61,6 +59,8 @@ internal sealed class CaptureRun(DriverContext context)
     public async Task<IReadOnlyList<HeadReport>> AbandonAsync(CaptureRequest request, CancellationToken stop)
     {
         var reports = new List<HeadReport>();
+        // Before anything is asked of any machine: see CapturePipe.
+        var drains = request.Machines.Select(ReadOn).ToList();
         foreach (var machine in request.Machines)
         {
             using var domain = await context.Host.FindDomainAsync(machine.Machine, stop);
@@ -84,7 +84,14 @@ internal sealed class CaptureRun(DriverContext context)
             }
             foreach (var path in new[] { machine.FlatPath, machine.DeviceStatePath, HeldMark(machine) }) Remove(path);
         }
+        await Task.WhenAll(drains).WaitAsync(stop);
         return reports;
+    }
+
+    private static Task ReadOn(CaptureMachine machine)
+    {
+        var mark = HeldMark(machine);
+        return machine.Exists && File.Exists(mark) && QemuProcess.Find(machine.Machine.HypervisorName) is { } qemu && CapturePipe.Reopen(qemu, File.ReadAllText(mark)) is { } drain ? drain : Task.CompletedTask;
     }
 
     /// <summary>An overlay that was never written to has 12 KiB; the first write allocates a cluster of 64 KiB.</summary>
@@ -143,16 +150,18 @@ internal sealed class CaptureRun(DriverContext context)
         // Unlimited: QEMU counts bytes per second; the pipe is read as fast as it is written.
         await Monitor.ExecuteAsync(domain, "migrate-set-parameters", new JsonObject { ["max-bandwidth"] = 1L << 40 }, stop);
         context.Paths.EnsureFolderOf(member.Machine.FlatPath);
-        member.Pipe = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None, 1 << 20);
-        await Monitor.PassFileAsync(domain, Pipe, (int)member.Pipe.ClientSafePipeHandle.DangerousGetHandle(), stop);
-        // QEMU holds the only write end now: when it closes it, the stream ends.
-        member.Pipe.DisposeLocalCopyOfClientHandle();
         var bytes = new SynchronousProgress(done => progress?.Report(new($"writing the memory of {member.Machine.Machine.Name}", done, 0)));
-        var splitter = new MigrationStreamSplitter { Owner = context.Paths.QemuOwner };
-        member.Split = Task.Run(() => splitter.SplitAsync(member.Pipe, member.Machine.FlatPath, member.Machine.DeviceStatePath, bytes, stop), CancellationToken.None);
+        member.Pipe = await CapturePipe.OpenAsync(domain, member.Machine, context.Paths.QemuOwner, name => Note(member, name), bytes, stop);
     }
 
-    /// <summary>Stands while we may hold a machine: after a crash a paused machine is let go only where it does, because its user may have paused it.</summary>
+    private static void Note(CaptureMember member, string pipe)
+    {
+        if (member.Before == RunState.Running) File.WriteAllText(HeldMark(member.Machine), pipe);
+    }
+
+    /// <summary>
+    /// Stands while we may hold a machine: after a crash a paused machine is let go only where it does, because its user may have paused it. Holds the name of the pipe that takes its memory.
+    /// </summary>
     private static string HeldMark(CaptureMachine machine) => machine.DeviceStatePath + ".held";
 
     private async Task FreezeAsync(CaptureMember member, CancellationToken stop)
@@ -199,16 +208,13 @@ internal sealed class CaptureRun(DriverContext context)
         {
             try
             {
-                member.Migrating = true;
-                Monitor.Execute(domain, "migrate", new JsonObject { ["uri"] = "fd:" + Pipe });
+                Monitor.Execute(domain, "migrate", new JsonObject { ["uri"] = CapturePipe.Uri });
             }
             catch (QemuRefusal refusal)
             {
                 // A device that cannot be migrated shows only now: the disks of the instant are taken all the same.
-                member.Migrating = false;
                 member.Method = MemoryMethod.None;
                 member.Reason = refusal.Text;
-                member.Pipe!.Dispose();
             }
         }
         if (member.Method == MemoryMethod.Background) AwaitOwnResume(member);
@@ -255,19 +261,19 @@ internal sealed class CaptureRun(DriverContext context)
                 if (status is "failed" or "cancelled" or "none") throw new WeaveException(Fault.Internal, $"QEMU could not save the memory of '{member.Name}': {error ?? status}.", "Look into the machine's log under /var/log/libvirt/qemu, or take the snapshot with `--disk-only`.");
                 await Task.Delay(TimeSpan.FromMilliseconds(5), context.Clock, stop);
             }
-            var split = await member.Split!;
-            member.Migrating = false;
-            await Monitor.SetCapabilityAsync(member.Domain!, "background-snapshot", false, stop);
+            var split = await member.Pipe!.Split;
+            await CapturePipe.EndAsync(member.Domain!, context.Clock, stop);
             memory = new MemoryImage
             {
                 FlatPath = member.Machine.FlatPath, DeviceStatePath = member.Machine.DeviceStatePath, RamBytes = split.RamBytes, StoredBytes = split.StoredBytes, // The main block of a copy that shares memory bears our name; a machine that is to load a whole stream has the original's.
                 MainBlock = split.MainBlock == MigrationStreamSplitter.SharedBlock ? member.Machine.Base?.MainBlock ?? "pc.ram" : split.MainBlock,
             };
         }
-        else if (member.Split is { } unused)
+        else if (member.Pipe is { } unused)
         {
-            // The stream never came: the splitter has ended with an error, and left nothing.
-            await unused.ContinueWith(static _ => { }, TaskScheduler.Default);
+            // The stream never came: once QEMU has closed its end, the splitter ends with an error, and leaves nothing.
+            await CapturePipe.EndAsync(member.Domain!, context.Clock, stop);
+            await unused.Split.ContinueWith(static _ => { }, TaskScheduler.Default);
         }
         DurableFile.TryDelete(HeldMark(member.Machine));
         if (memory is null) context.Paths.RemoveEmptyFolders(member.Machine.FlatPath);
@@ -303,27 +309,18 @@ internal sealed class CaptureRun(DriverContext context)
                 catch (Exception error) when (error is LibvirtException or QemuRefusal or WeaveException)
                 {
                     _log.LogError(error, "Machine {Machine} could not be let go after a failed capture", member.Name);
+                    // QEMU may have the pipe still: its reader goes on by itself until it is closed.
+                    member.Pipe = null;
                 }
             }
-            member.Pipe?.Dispose();
-            if (member.Split is { } split) await split.ContinueWith(static _ => { }, TaskScheduler.Default);
+            if (member.Pipe is { } pipe) await pipe.Split.ContinueWith(static _ => { }, TaskScheduler.Default);
         }
     }
 
     /// <summary>Ends a memory transfer and lets the machine run again where we held it.</summary>
     private async Task ReleaseAsync(LibvirtDomain domain, CaptureMachine machine, CancellationToken stop, bool? resume = null)
     {
-        var (status, _) = await Monitor.MigrationAsync(domain, stop);
-        if (status is "setup" or "active" or "device" or "pre-switchover" or "wait-unplug" or "cancelling")
-        {
-            await Monitor.ExecuteAsync(domain, "migrate_cancel", null, stop);
-            for (var tries = 0; tries < 2000 && status is not ("cancelled" or "failed" or "completed" or "none"); tries++)
-            {
-                await Task.Delay(TimeSpan.FromMilliseconds(5), context.Clock, stop);
-                (status, _) = await Monitor.MigrationAsync(domain, stop);
-            }
-        }
-        await Monitor.SetCapabilityAsync(domain, "background-snapshot", false, stop);
+        await CapturePipe.EndAsync(domain, context.Clock, stop);
         if ((resume ?? File.Exists(HeldMark(machine))) && (await domain.GetStateAsync(stop)).State == DomainState.Paused) await domain.ResumeAsync(stop);
     }
 

@@ -58,7 +58,7 @@ internal sealed class MachineInspector(DriverContext context)
     {
         try
         {
-            if (!int.TryParse(File.ReadAllText($"/run/libvirt/qemu/{name}.pid").Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var pid)) return (0, 0);
+            if (QemuProcess.Find(name) is not { } pid) return (0, 0);
             long resident = 0, own = 0;
             foreach (var line in File.ReadLines($"/proc/{pid}/smaps_rollup"))
             {
