@@ -14,6 +14,7 @@ public readonly record struct FenceTag : ITextId<FenceTag>
     private readonly string? _text;
     private FenceTag(string text) => _text = text;
     public static string Noun => "fence tag";
+    public static string Form => "Give it as it is listed: eight lower-case hexadecimal digits.";
     public string Text => _text ?? "";
     public static FenceTag New() => new(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4)));
     public static bool TryCreate(string? text, out FenceTag id)

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
@@ -10,6 +11,8 @@ public interface ITextId<TSelf> : IParsable<TSelf> where TSelf : struct, ITextId
 {
     /// <summary>The noun used in error messages, for example "weave id".</summary>
     static abstract string Noun { get; }
+    /// <summary>The allowed form as an imperative sentence: the next step of a refusal.</summary>
+    static abstract string Form { get; }
     /// <summary>The text form; empty for <c>default</c>, which is never a valid id and is refused by every store.</summary>
     string Text { get; }
     /// <summary>Parses the text form; false, without an exception, where it is none.</summary>
@@ -31,7 +34,13 @@ public static partial class Ids
     /// <summary>Parses or throws <see cref="WeaveException"/> with <see cref="Fault.InvalidRequest"/> that names the noun and the allowed form.</summary>
     public static T Parse<T>(string? text) where T : struct, ITextId<T> =>
         T.TryCreate(text, out var id) ? id : throw new WeaveException(Fault.InvalidRequest,
-            $"{Quote(text)} is not a valid {T.Noun}.", "Use lower-case letters, digits and hyphens, starting with a letter or digit, at most 63 characters.");
+            $"{Quote(text)} is not a valid {T.Noun}.", T.Form);
+
+    internal const string NameForm = "Use lower-case letters, digits and hyphens, starting with a letter or digit, at most 63 characters.";
+    internal const string LabelForm = "Use letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 63 characters.";
+
+    /// <summary>The form of a generated id: it is copied, never made up.</summary>
+    internal static string GivenForm(string prefix) => $"Give it as it is listed: `{prefix}` and 32 lower-case hexadecimal digits.";
 
     /// <summary>A name that people choose: <c>[a-z0-9][a-z0-9-]{0,62}</c>.</summary>
     public static bool IsName([NotNullWhen(true)] string? text) => text is not null && Name().IsMatch(text);
@@ -42,16 +51,18 @@ public static partial class Ids
     internal static bool TryGuid(string? text, string prefix, out Guid value)
     {
         value = default;
-        return text is not null && text.StartsWith(prefix, StringComparison.Ordinal)
+        // Guid itself would take blanks and capitals, and one thing would have several names.
+        return text is not null && text.Length == prefix.Length + 32 && text.StartsWith(prefix, StringComparison.Ordinal) && !text.AsSpan(prefix.Length).ContainsAnyInRange('A', 'F')
             && Guid.TryParseExact(text.AsSpan(prefix.Length), "N", out value) && value != Guid.Empty;
     }
 
-    /// <summary>Quotes foreign text for a message: at most 80 characters, control and direction-changing characters escaped.</summary>
+    /// <summary>Quotes foreign text for a message: at most 80 characters, characters that control, break lines or change direction escaped.</summary>
     public static string Quote(string? text)
     {
         if (text is null) return "(nothing)";
         var cut = text.Length > 80 ? text[..80] + "…" : text;
-        return "'" + string.Concat(cut.Select(c => char.IsControl(c) || char.GetUnicodeCategory(c) == System.Globalization.UnicodeCategory.Format || char.IsSurrogate(c)
+        return "'" + string.Concat(cut.Select(c => char.IsControl(c) || char.IsSurrogate(c)
+                || char.GetUnicodeCategory(c) is UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
             ? $"\\u{(int)c:x4}" : c.ToString())) + "'";
     }
 

@@ -10,6 +10,7 @@ public readonly record struct EnvironmentId : ITextId<EnvironmentId>
     private readonly string? _text;
     private EnvironmentId(string text) => _text = text;
     public static string Noun => "environment name";
+    public static string Form => Ids.NameForm;
     public string Text => _text ?? "";
     public static bool TryCreate(string? text, out EnvironmentId id)
     {
@@ -31,6 +32,7 @@ public readonly record struct WeaveId : ITextId<WeaveId>
     private readonly string? _text;
     private WeaveId(string text) => _text = text;
     public static string Noun => "weave id";
+    public static string Form => Ids.NameForm;
     public string Text => _text ?? "";
     public static bool TryCreate(string? text, out WeaveId id)
     {
@@ -52,6 +54,7 @@ public readonly record struct HostId : ITextId<HostId>
     private readonly string? _text;
     private HostId(string text) => _text = text;
     public static string Noun => "host name";
+    public static string Form => Ids.NameForm;
     public string Text => _text ?? "";
     public static bool TryCreate(string? text, out HostId id)
     {
@@ -73,6 +76,7 @@ public readonly record struct MachineName : ITextId<MachineName>
     private readonly string? _text;
     private MachineName(string text) => _text = text;
     public static string Noun => "machine name";
+    public static string Form => Ids.LabelForm;
     public string Text => _text ?? "";
     public static bool TryCreate(string? text, out MachineName id)
     {
@@ -94,6 +98,7 @@ public readonly record struct VolumeName : ITextId<VolumeName>
     private readonly string? _text;
     private VolumeName(string text) => _text = text;
     public static string Noun => "volume name";
+    public static string Form => Ids.LabelForm;
     public string Text => _text ?? "";
     public static bool TryCreate(string? text, out VolumeName id)
     {
@@ -115,6 +120,7 @@ public readonly record struct NetworkName : ITextId<NetworkName>
     private readonly string? _text;
     private NetworkName(string text) => _text = text;
     public static string Noun => "network name";
+    public static string Form => Ids.LabelForm;
     public string Text => _text ?? "";
     public static bool TryCreate(string? text, out NetworkName id)
     {
@@ -134,6 +140,7 @@ public readonly record struct NetworkName : ITextId<NetworkName>
 public readonly record struct SnapshotId(Guid Value) : ITextId<SnapshotId>
 {
     public static string Noun => "snapshot id";
+    public static string Form => Ids.GivenForm("snap-");
     public string Text => Value == Guid.Empty ? "" : "snap-" + Value.ToString("N");
     public static SnapshotId New(TimeProvider clock) => new(Guid.CreateVersion7(clock.GetUtcNow()));
     public static bool TryCreate(string? text, out SnapshotId id)
@@ -154,6 +161,7 @@ public readonly record struct SnapshotId(Guid Value) : ITextId<SnapshotId>
 public readonly record struct LayerId(Guid Value) : ITextId<LayerId>
 {
     public static string Noun => "layer id";
+    public static string Form => Ids.GivenForm("layer-");
     public string Text => Value == Guid.Empty ? "" : "layer-" + Value.ToString("N");
     public static LayerId New(TimeProvider clock) => new(Guid.CreateVersion7(clock.GetUtcNow()));
     public static bool TryCreate(string? text, out LayerId id)
@@ -174,6 +182,7 @@ public readonly record struct LayerId(Guid Value) : ITextId<LayerId>
 public readonly record struct OperationId(Guid Value) : ITextId<OperationId>
 {
     public static string Noun => "operation id";
+    public static string Form => Ids.GivenForm("op-");
     public string Text => Value == Guid.Empty ? "" : "op-" + Value.ToString("N");
     public static OperationId New(TimeProvider clock) => new(Guid.CreateVersion7(clock.GetUtcNow()));
     public static bool TryCreate(string? text, out OperationId id)
@@ -194,6 +203,7 @@ public readonly record struct OperationId(Guid Value) : ITextId<OperationId>
 public readonly record struct RouteId(Guid Value) : ITextId<RouteId>
 {
     public static string Noun => "route id";
+    public static string Form => Ids.GivenForm("route-");
     public string Text => Value == Guid.Empty ? "" : "route-" + Value.ToString("N");
     public static RouteId New(TimeProvider clock) => new(Guid.CreateVersion7(clock.GetUtcNow()));
     public static bool TryCreate(string? text, out RouteId id)
