@@ -42,12 +42,13 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
     public async Task<Operation> WaitAsync(OperationId id, TimeSpan limit, CancellationToken stop)
     {
         var began = clock.GetTimestamp();
+        using var reports = board.Listen(id);
         while (true)
         {
             var operation = await GetAsync(id, stop).ConfigureAwait(false);
             var left = limit - clock.GetElapsedTime(began);
             if (operation.IsEnded || left <= TimeSpan.Zero) return operation;
-            await board.ChangedAsync(id, left < Poll ? left : Poll, clock, stop).ConfigureAwait(false);
+            await reports.ChangedAsync(left < Poll ? left : Poll, clock, stop).ConfigureAwait(false);
         }
     }
 
@@ -57,6 +58,7 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
     /// </summary>
     public async IAsyncEnumerable<OperationEvent> WatchAsync(OperationId id, [EnumeratorCancellation] CancellationToken stop = default)
     {
+        using var reports = board.Listen(id);
         Operation? told = null;
         OperationProgress? toldProgress = null;
         while (true)
@@ -74,7 +76,7 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
                 toldProgress = progress;
                 yield return new(id, OperationEventKind.Progress, told, progress);
             }
-            await board.ChangedAsync(id, Poll, clock, stop).ConfigureAwait(false);
+            await reports.ChangedAsync(Poll, clock, stop).ConfigureAwait(false);
         }
     }
 
@@ -89,24 +91,25 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
     }
 
     /// <summary>
-    /// At the start of a service: wakes a runner for every unfinished operation, oldest first. Later: for those whose environment is not at work
-    /// (<paramref name="isAtWork"/>), because a wake-up was lost. Answers how many were woken.
+    /// Wakes a runner for the oldest unfinished operation of each environment; its end wakes the one after it. At the start of a service for all, later for those
+    /// whose wake-up was lost: what <paramref name="isWoken"/> says of that oldest operation keeps it from another. Answers how many were woken.
     /// </summary>
-    public async Task<int> ResumeAllAsync(CancellationToken stop, Func<EnvironmentId, bool>? isAtWork = null)
+    public async Task<int> ResumeAllAsync(CancellationToken stop, Func<Operation, bool>? isWoken = null)
     {
         const int page = 200;
-        var unfinished = new List<OperationId>();
+        var oldest = new Dictionary<EnvironmentId, Operation>();
         OperationId? before = null;
         while (true)
         {
+            // Newest first: what is read last of an environment is its oldest.
             var found = await journal.ListAsync(null, true, page, before, stop).ConfigureAwait(false);
-            unfinished.AddRange(found.Where(o => isAtWork?.Invoke(o.Environment) != true).Select(o => o.Id));
+            foreach (var operation in found) oldest[operation.Environment] = operation;
             if (found.Count < page) break;
             before = found[^1].Id;
         }
-        unfinished.Reverse();
-        foreach (var id in unfinished) queue.Enqueue(id);
-        return unfinished.Count;
+        var woken = oldest.Values.Where(o => isWoken?.Invoke(o) != true).OrderBy(o => o.CreatedAt).ToList();
+        foreach (var operation in woken) queue.Enqueue(operation.Id);
+        return woken.Count;
     }
 
     private async Task<Operation> GetAsync(OperationId id, CancellationToken stop) => await journal.FindAsync(id, stop).ConfigureAwait(false)

@@ -49,7 +49,7 @@ public sealed partial class OperationRunner(IJournal journal, StepCatalogue cata
             try
             {
                 var lease = await journal.TryAcquireAsync(environment, owner, options.LeaseDuration, stop).ConfigureAwait(false);
-                if (lease is null) await Task.Delay(options.RenewEvery, clock, stop).ConfigureAwait(false);
+                if (lease is null) await Task.Delay(options.LeasePoll, clock, stop).ConfigureAwait(false);
                 else await RunUnderLeaseAsync(lease, until, stop).ConfigureAwait(false);
             }
             finally

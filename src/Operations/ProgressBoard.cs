@@ -86,23 +86,30 @@ public sealed class ProgressBoard
         return new Ending(() => { if (_entries.TryGetValue(id, out var entry)) entry.CancelSignal = null; });
     }
 
-    /// <summary>Ends at the next report on an operation, or after <paramref name="limit"/>.</summary>
-    internal async Task ChangedAsync(OperationId id, TimeSpan limit, TimeProvider clock, CancellationToken stop)
+    /// <summary>Listens for reports on an operation from now until it is disposed: what is reported between two waits ends the second at once.</summary>
+    internal Listener Listen(OperationId id)
     {
         var wakes = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
         var entry = Watched(id, wakes);
-        using var over = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        try
+        return new(wakes.Reader, () =>
         {
-            await Task.WhenAny(wakes.Reader.ReadAsync(over.Token).AsTask(), Task.Delay(limit, clock, over.Token)).ConfigureAwait(false);
-            stop.ThrowIfCancellationRequested();
-        }
-        finally
-        {
-            await over.CancelAsync().ConfigureAwait(false);
             entry.Remove(wakes);
             if (entry.IsEmpty) _entries.TryRemove(new(id, entry));
+        });
+    }
+
+    internal sealed class Listener(ChannelReader<bool> wakes, Action end) : IDisposable
+    {
+        /// <summary>Ends at the next report, or after <paramref name="limit"/>.</summary>
+        public async Task ChangedAsync(TimeSpan limit, TimeProvider clock, CancellationToken stop)
+        {
+            using var over = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            await Task.WhenAny(wakes.ReadAsync(over.Token).AsTask(), Task.Delay(limit, clock, over.Token)).ConfigureAwait(false);
+            await over.CancelAsync().ConfigureAwait(false);
+            stop.ThrowIfCancellationRequested();
         }
+
+        public void Dispose() => end();
     }
 
     private Entry Watched(OperationId id, Channel<bool> wakes)

@@ -7,6 +7,8 @@ public sealed record RunnerOptions
     public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(30);
     /// <summary>How often the lease is prolonged while it is used; well below <see cref="LeaseDuration"/>.</summary>
     public TimeSpan RenewEvery { get; init; } = TimeSpan.FromSeconds(8);
+    /// <summary>How often a runner asks again for a lease that another holds: a look at the environment gives it back after moments.</summary>
+    public TimeSpan LeasePoll { get; init; } = TimeSpan.FromSeconds(1);
     /// <summary>How often the journal is read for a request to cancel that came through another process.</summary>
     public TimeSpan CancelPoll { get; init; } = TimeSpan.FromSeconds(1);
     /// <summary>How often a step that failed with a transient fault is tried again before the operation is undone.</summary>

@@ -30,6 +30,11 @@ public interface IWeaver
     Task<IReadOnlyList<RouteView>> RoutesAsync(EnvironmentId environment, WeaveId? weave, CancellationToken stop);
     /// <summary>Compares the store with the host: what is left over, missing or changed. With <paramref name="repair"/> it also removes left-overs, republishes routes, makes broken fences whole.</summary>
     Task<ReconciliationReport> ReconcileAsync(bool repair, CancellationToken stop);
+    /// <summary>
+    /// Begins the deletion of every weave whose time to live is over, one operation each; none for a weave at which an operation is at work, or whose deletion failed less than
+    /// <paramref name="retryAfter"/> ago. Kept are `main`, active weaves, and weaves with snapshots of their own.
+    /// </summary>
+    Task<ExpiryReport> DeleteExpiredAsync(TimeSpan retryAfter, Caller caller, CancellationToken stop);
 }
 
 /// <summary>Who asks, for the audit log and the journal, with the key that makes a repeated request the same request.</summary>
@@ -76,6 +81,12 @@ public sealed record RouteView(Route Route, WeaveId Weave, bool FollowsActive, s
 
 /// <summary>All that the tree view shows, in one read.</summary>
 public sealed record Timeline(ManagedEnvironment Environment, IReadOnlyList<Weave> Weaves, IReadOnlyList<Snapshot> Snapshots, IReadOnlyList<Activation> Activations);
+
+/// <param name="Begun">Deletions that were begun now.</param>
+/// <param name="Kept">Expired weaves that are not deleted, and why.</param>
+public sealed record ExpiryReport(IReadOnlyList<Operation> Begun, IReadOnlyList<KeptWeave> Kept);
+
+public sealed record KeptWeave(EnvironmentId Environment, WeaveId Weave, DateTimeOffset ExpiredAt, string Reason);
 
 /// <param name="Repaired">What was done, a sentence each; empty without repair.</param>
 public sealed record ReconciliationReport(IReadOnlyList<Finding> Findings, IReadOnlyList<string> Repaired);

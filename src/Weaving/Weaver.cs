@@ -213,6 +213,8 @@ internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, 
 
     public Task<ReconciliationReport> ReconcileAsync(bool repair, CancellationToken stop) => reconciler.RunAsync(repair, stop);
 
+    public Task<ExpiryReport> DeleteExpiredAsync(TimeSpan retryAfter, Caller caller, CancellationToken stop) => new Expiry(bench, desk, journal).RunAsync(retryAfter, caller.Name, stop);
+
     private Task<Operation> SubmitAsync<TPlan>(string kind, EnvironmentId environment, string subject, TPlan plan, JsonTypeInfo<TPlan> type, Caller caller, CancellationToken stop) =>
         desk.SubmitAsync(kind, environment, subject, JsonSerializer.Serialize(plan, type), caller.Name, caller.IdempotencyKey, caller.RequestHash, stop);
 

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using System.Text.RegularExpressions;
 using WeaveHypervisor.Client.V1;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
@@ -14,7 +15,7 @@ using WeaveHypervisor.Weaving.Access;
 namespace WeaveHypervisor.Service.Api;
 
 /// <summary>What all requests share: reading bodies and parameters, the caller, the audit log, paging, and the answer of an operation.</summary>
-internal static class Requests
+internal static partial class Requests
 {
     /// <summary>V1 JSON that refuses members it does not know, and members given twice: a misspelt option must not be taken for its default.</summary>
     private static readonly V1Json Strict = new(new JsonSerializerOptions(V1Json.Default.Options) { TypeInfoResolver = null, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, RespectNullableAnnotations = true, AllowDuplicateProperties = false });
@@ -55,14 +56,18 @@ internal static class Requests
     public static T Choice<T>(string? text, T fallback, string name) where T : struct, Enum => text is null ? fallback
         : Enum.GetValues<T>().Where(v => Map.Word(v) == text).Cast<T?>().FirstOrDefault() ?? throw Wrong($"{name} cannot be {Ids.Quote(text)}.", $"Use one of: {string.Join(", ", Enum.GetValues<T>().Select(Map.Word))}.");
 
-    /// <summary>"90s", "30m", "4h", "7d", up to ten years.</summary>
+    /// <summary>"90s", "30m", "4h", "7d", or several in that order from days down: "1h30m"; more than nothing, up to ten years.</summary>
     public static TimeSpan? Span(string? text)
     {
         if (text is null) return null;
-        var unit = text.Length > 1 ? text[^1] switch { 's' => 1, 'm' => 60, 'h' => 3600, 'd' => 86400, _ => 0L } : 0;
-        return unit > 0 && long.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n is > 0 and <= 315_360_000 && n * unit <= 315_360_000
-            ? TimeSpan.FromSeconds(n * unit) : throw Wrong($"{Ids.Quote(text)} is no time to live.", "Use a number and s, m, h or d, such as 4h.");
+        var match = Duration().Match(text);
+        long Part(string unit) => match.Groups[unit] is { Success: true } g ? long.Parse(g.ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture) : 0;
+        var seconds = match.Success ? (Part("d") * 86400) + (Part("h") * 3600) + (Part("m") * 60) + Part("s") : 0;
+        return seconds is > 0 and <= 315_360_000 ? TimeSpan.FromSeconds(seconds) : throw Wrong($"{Ids.Quote(text)} is no time to live.", "Use numbers with d, h, m and s, such as 4h or 1h30m, up to 3650d.");
     }
+
+    [GeneratedRegex(@"\A((?<d>[0-9]{1,9})d)?((?<h>[0-9]{1,9})h)?((?<m>[0-9]{1,9})m)?((?<s>[0-9]{1,9})s)?\z", RegexOptions.CultureInvariant)]
+    private static partial Regex Duration();
 
     /// <summary>A page of a list that is in memory. The token is the position, opaque to callers.</summary>
     public static Page<T> Paged<T>(this HttpContext http, IReadOnlyList<T> all)

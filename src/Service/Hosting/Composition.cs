@@ -6,6 +6,7 @@ using WeaveHypervisor.Libvirt;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Service.Api;
 using WeaveHypervisor.Service.Dashboard;
+using WeaveHypervisor.Service.Housekeeping;
 using WeaveHypervisor.Service.Jobs;
 using WeaveHypervisor.Simulator;
 using WeaveHypervisor.State;
@@ -52,6 +53,7 @@ internal static class Composition
         services.AddHangfireServer(h => h.WorkerCount = 16);
         services.AddDashboard();
         services.AddSingleton<StartUp>().AddHostedService(p => p.GetRequiredService<StartUp>());
+        services.AddSingleton(options.Housekeeping).AddHostedService<LostWakeUps>().AddHostedService<ExpiredWeaves>().AddHostedService<DriftLook>();
         replace?.Invoke(services);
         var app = builder.Build();
         app.UseMiddleware<Problems>();
@@ -76,7 +78,7 @@ internal static class Composition
         ? new SimulatedHypervisor(new SimulatedHost(Path.Combine(options.StatePath, "simulator"), TimeProvider.System)) : new LibvirtDriver(options.Libvirt, TimeProvider.System, loggers);
 }
 
-/// <summary>Before the service is ready every unfinished operation is taken up; then the host is compared with the store, however long that takes.</summary>
+/// <summary>Before the service is ready all unfinished work is taken up; then the host is compared with the store, however long that takes.</summary>
 internal sealed partial class StartUp(OperationDesk desk, IWeaver weaver, ILogger<StartUp> log) : BackgroundService
 {
     public bool IsReady { get; private set; }
@@ -96,7 +98,7 @@ internal sealed partial class StartUp(OperationDesk desk, IWeaver weaver, ILogge
         }
     }
 
-    [LoggerMessage(LogLevel.Information, "{Count} unfinished operations are taken up again.")]
+    [LoggerMessage(LogLevel.Information, "Unfinished work of {Count} environments is taken up again.")]
     private static partial void Resumed(ILogger log, int count);
     [LoggerMessage(LogLevel.Information, "Host compared with the store: {Findings} findings. {Repaired}")]
     private static partial void Reconciled(ILogger log, int findings, string repaired);

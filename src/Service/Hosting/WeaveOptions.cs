@@ -16,6 +16,7 @@ public sealed class WeaveOptions
     public string Driver { get; set; } = "libvirt";
     public LibvirtDriverOptions Libvirt { get; set; } = new();
     public StorageOptions Storage { get; set; } = new();
+    public Housekeeping.HousekeepingOptions Housekeeping { get; set; } = new();
 
     /// <summary>Throws InvalidRequest or Unsupported naming the first setting that is wrong.</summary>
     public void Validate()
@@ -27,6 +28,7 @@ public sealed class WeaveOptions
         if (!Path.IsPathFullyQualified(StatePath)) throw Wrong("StatePath", StatePath, "Use an absolute path.");
         if (Driver is not ("libvirt" or "simulator")) throw Wrong("Driver", Driver, "Use libvirt or simulator.");
         if (Storage.Postgres is { Length: > 0 }) throw new WeaveException(Fault.Unsupported, "Weave:Storage:Postgres is set, but storage in PostgreSQL is not built yet.", "Remove the setting; SQLite is used.");
+        if (Housekeeping.Check() is [var (name, value, next), ..]) throw Wrong(name, value, next);
         if (Driver == "libvirt") Libvirt.Validate();
     }
 

@@ -16,7 +16,8 @@ internal sealed class HangfireOperationQueue(IBackgroundJobClient jobs) : IOpera
 
 /// <summary>
 /// The one kind of job. Repeating and undoing is the runner's affair, so Hangfire never retries. When its operation has ended it wakes the next one of the
-/// environment, whose own job may have found the environment at work: two jobs per operation at most.
+/// environment, whose own job may have found the environment at work: two jobs per operation at most. A job that
+/// was lost is noticed by <see cref="LostWakeUps"/>.
 /// </summary>
 public sealed class OperationJob(OperationRunner runner, IOperationQueue queue)
 {

@@ -11,6 +11,8 @@ internal sealed class DeletePlan
     public required EnvironmentId Environment { get; set; }
     public required WeaveId Weave { get; set; }
     public bool WithSnapshots { get; set; }
+    /// <summary>Set where it is deleted because its time was over: then only the weave that ends at that time is meant, not a later one of the same id.</summary>
+    public DateTimeOffset? ExpiredAt { get; set; }
     public WeaveState? Before { get; set; }
     /// <summary>Filled before the weave is forgotten: what is still to be removed then.</summary>
     public List<string> MemoryFiles { get; set; } = [];
@@ -30,6 +32,8 @@ internal sealed class MarkWeave(Bench bench) : IStep<DeletePlan>
         var environment = await bench.Store.GetEnvironmentAsync(plan.Environment, stop);
         var weave = await bench.Store.GetWeaveAsync(plan.Environment, plan.Weave, stop);
         if (weave.State == WeaveState.Deleting && plan.Before is not null) return;
+        if (plan.ExpiredAt is { } end && weave.ExpiresAt != end)
+            throw new WeaveException(Fault.Conflict, $"'{plan.Environment}/{plan.Weave}' is not the weave that ended at {end.Rfc()}.", "Nothing is to be done: it lives on.");
         var snapshots = await bench.Store.ListSnapshotsAsync(plan.Environment, null, null, stop);
         DeletionRules.CheckWeave(weave, environment, snapshots, await bench.Store.ListWeavesAsync(plan.Environment, stop), plan.WithSnapshots);
         plan.Before = weave.State;

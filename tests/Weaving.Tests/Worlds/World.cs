@@ -207,6 +207,7 @@ internal sealed class World : IAsyncDisposable
                 .AddSingleton<IProber>(new HostProber(world)).AddSingleton<ProgressBoard>().AddSingleton<OperationDesk>().AddSingleton<IOperationQueue, NoQueue>()
                 .AddWeaving(world.Options).BuildServiceProvider();
             Weaver = services.GetRequiredService<IWeaver>();
+            Desk = services.GetRequiredService<OperationDesk>();
             Catalogue = services.GetRequiredService<StepCatalogue>();
             _runner = new(services.GetRequiredService<IJournal>(), Catalogue, world.Clock, services.GetRequiredService<ProgressBoard>(), "node",
                 new() { FirstBackoff = TimeSpan.Zero, LongestBackoff = TimeSpan.Zero }, NullLogger<OperationRunner>.Instance);
@@ -214,6 +215,7 @@ internal sealed class World : IAsyncDisposable
 
         public Calls Calls { get; } = new();
         public IWeaver Weaver { get; }
+        public OperationDesk Desk { get; }
         /// <summary>The store and the journal as a test looks at them: not counted, not failing.</summary>
         public IWeaveStore Store { get; }
         public IJournal Journal { get; }

@@ -1,0 +1,29 @@
+namespace WeaveHypervisor.Service.Housekeeping;
+
+/// <summary>How often the service looks after itself, section `Weave:Housekeeping`. Times are written as [d.]hh:mm:ss.</summary>
+public sealed class HousekeepingOptions
+{
+    /// <summary>Between two looks for weaves whose time to live is over, 1 second to 1 day: a weave outlives its time by this at most.</summary>
+    public TimeSpan ExpiryEvery { get; set; } = TimeSpan.FromSeconds(30);
+    /// <summary>After a deletion of an expired weave has failed, the time until it is tried again, 1 second to 7 days.</summary>
+    public TimeSpan ExpiryRetryAfter { get; set; } = TimeSpan.FromHours(1);
+    /// <summary>Between two comparisons of the host with the store, 10 seconds to 1 day.</summary>
+    public TimeSpan DriftEvery { get; set; } = TimeSpan.FromMinutes(5);
+    /// <summary>Between two looks for operations whose wake-up was lost, 1 second to 1 hour.</summary>
+    public TimeSpan WakeUpsEvery { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>What is wrong with these settings: name, value and what to use instead, for each; empty where nothing.</summary>
+    public IReadOnlyList<(string Name, string Value, string Next)> Check()
+    {
+        var wrong = new List<(string, string, string)>();
+        void Range(string name, TimeSpan value, TimeSpan least, TimeSpan most)
+        {
+            if (value < least || value > most) wrong.Add(("Housekeeping:" + name, value.ToString(), $"Use {least} to {most}."));
+        }
+        Range(nameof(ExpiryEvery), ExpiryEvery, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1));
+        Range(nameof(ExpiryRetryAfter), ExpiryRetryAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(7));
+        Range(nameof(DriftEvery), DriftEvery, TimeSpan.FromSeconds(10), TimeSpan.FromDays(1));
+        Range(nameof(WakeUpsEvery), WakeUpsEvery, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+        return wrong;
+    }
+}
