@@ -57,6 +57,7 @@ public sealed class LibvirtDriver : IHypervisorDriver
     public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => $"{_context.Options.Prefix}.{environment}.{weave}.{machine}";
     public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine) => _context.Paths.PlaceMemory(environment, snapshot, machine);
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Task.FromResult(_host.Storage());
+    public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run<IReadOnlyList<string>>(() => [.. paths.Where(p => !Path.Exists(p))], stop);
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => _owned.CreateOverlayAsync(layer, parent, stop);
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => _owned.DeleteFilesAsync(paths, stop);
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => _capture.RunAsync(request, progress, stop);

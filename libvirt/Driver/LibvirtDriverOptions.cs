@@ -5,7 +5,7 @@ namespace WeaveHypervisor.Libvirt;
 /// <summary>Settings of the libvirt driver on one host.</summary>
 public sealed record LibvirtDriverOptions
 {
-    /// <summary>libvirt connection URI; only local QEMU system connections are supported.</summary>
+    /// <summary>libvirt connection URI; only local ones to QEMU are supported, by the usual socket or another.</summary>
     public string Uri { get; init; } = "qemu:///system";
 
     /// <summary>Folder of layers and memory images: absolute, normalised, on one file system, and no root of a file system.</summary>
@@ -26,8 +26,8 @@ public sealed record LibvirtDriverOptions
     /// <summary>Throws InvalidRequest that names the first setting that is wrong.</summary>
     public void Validate()
     {
-        if (!System.Uri.TryCreate(Uri, UriKind.Absolute, out var uri) || uri.Scheme != "qemu" || uri.Host.Length > 0)
-            throw Wrong(nameof(Uri), Uri, "Use qemu:///system.");
+        if (!System.Uri.TryCreate(Uri, UriKind.Absolute, out var uri) || uri.Scheme is not ("qemu" or "qemu+unix") || uri.Host.Length > 0)
+            throw Wrong(nameof(Uri), Uri, "Use qemu:///system, or qemu+unix:///system?socket=/path for another socket of this host.");
         if (!Path.IsPathFullyQualified(Root) || Path.GetFullPath(Root) != Root || Root.Count(c => c == '/') < 2 || Root.EndsWith('/') || Root.Any(c => char.IsControl(c) || c is ',' or ':'))
             throw Wrong(nameof(Root), Root, "Use a full path below a top folder, such as /var/lib/weave, without '..', commas or colons.");
         if (Prefix.Length is 0 or > 12 || !char.IsAsciiLetterLower(Prefix[0]) || !Prefix.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c)))

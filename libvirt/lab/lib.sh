@@ -186,7 +186,7 @@ write_launcher() {
     cat > "$repo/bin/weave.new" << X
 #!/bin/bash
 export DOTNET_ROOT=\${DOTNET_ROOT:-$DOTNET_ROOT}
-exec "\$(dirname "\$(readlink -f "\$0")")/app/WeaveHypervisor.Cli" "\$@"
+exec "\$(dirname "\$(readlink -f "\$0")")/app/weave" "\$@"
 X
     chmod 755 "$repo/bin/weave.new"
     mv "$repo/bin/weave.new" "$repo/bin/weave"

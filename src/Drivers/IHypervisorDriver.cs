@@ -39,6 +39,9 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>Bytes that can still be written where layers and memory images are made.</summary>
     Task<StorageFacts> InspectStorageAsync(CancellationToken stop);
 
+    /// <summary>Those of the files (layers, adopted disks, memory images) that are not there. In the order given; touches nothing.</summary>
+    Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop);
+
     /// <summary>Makes an empty layer on top of a frozen one: 0600, owner right, synced. Exists already with the same parent: success.</summary>
     Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop);
 

@@ -61,6 +61,8 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
         return (stem + ".ram", stem + ".state");
     }
 
+    public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Do<IReadOnlyList<string>>(stop, () => [.. paths.Where(p => !File.Exists(p))]);
+
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Do(stop, () => new StorageFacts(host.Tree, host.FreeBytes, Math.Max(host.FreeBytes, 1L << 40)));
 
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Do(stop, () => MakeOverlay(layer, parent));

@@ -74,10 +74,14 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
         try
         {
             var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
+            var images = (await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop)).SelectMany(s => s.MemoryFiles()).ToList();
+            var missing = (await bench.Driver.FindMissingAsync([.. layers.Values.Select(l => l.Path), .. images], stop)).ToHashSet();
+            foreach (var path in missing)
+                findings.Add(new(FindingLevel.Error, environment.Id.Text, $"its {(images.Contains(path) ? "memory image" : "layer")} {Ids.Quote(path)} is gone.", "Put it back where it was; snapshots and weaves that need it cannot be used without it."));
             foreach (var weave in await bench.Store.ListWeavesAsync(environment.Id, stop))
             {
                 if (weave.State is WeaveState.Creating or WeaveState.Deleting) continue;
-                await WeaveAsync(weave, layers, lease, findings, stop);
+                await WeaveAsync(weave, layers, missing, lease, findings, stop);
                 if (weave.IsMain || owned.Things.Any(t => t.Kind == OwnedKind.Fence && t.Key == weave.Tag.Text)) continue;
                 var name = $"{weave.Environment}/{weave.Id}";
                 if (repair) await RepairAsync(name, $"made the fence of {name} again", () => bench.Driver.MakeFenceAsync(Fences.SpecOf(weave), stop), findings, repaired);
@@ -90,7 +94,7 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
         }
     }
 
-    private async Task WeaveAsync(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, Lease lease, List<Finding> findings, CancellationToken stop)
+    private async Task WeaveAsync(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, HashSet<string> missing, Lease lease, List<Finding> findings, CancellationToken stop)
     {
         var name = $"{weave.Environment}/{weave.Id}";
         var drift = new List<string>();
@@ -107,6 +111,8 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
                     if (facts.VolumePaths.TryGetValue(weave.Blueprint.Machine(machine.Name).Target(head.Volume), out var path) && path != expected)
                         drift.Add($"{machine.Name}/{head.Volume} is on {path}, not on {expected}");
                 }
+            foreach (var head in machine.Heads)
+                drift.AddRange(HistoryFiles.ChainOf(layers, head.Layer).Where(l => missing.Contains(l.Path)).Select(l => $"{machine.Name}/{head.Volume} needs {l.Path}, which is gone"));
             if (!weave.IsMain && machine.RunState != RunState.Off && facts is null) drift.Add($"machine {machine.Name} was stopped by something else");
             machines.Add(machine with { RunState = state, MemoryFrom = state == RunState.Off && machine.RunState != RunState.Off ? null : machine.MemoryFrom });
         }

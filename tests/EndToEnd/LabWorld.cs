@@ -26,6 +26,8 @@ public sealed class LabWorld : IAsyncLifetime
 
     internal static string State => Path.Combine(Folder, "state");
     internal static string Pool => Path.Combine(Folder, "pool");
+    /// <summary>A file system of 560 MiB, in memory, for a pool that runs full.</summary>
+    internal static string SmallPool => Path.Combine(Folder, "small");
     internal static string LabFolder => Path.Combine(Folder, "lab");
     internal static string MainWeb => $"http://{Subnet}.11/";
     internal ServiceProcess Service { get; private set; } = null!;
@@ -39,6 +41,9 @@ public sealed class LabWorld : IAsyncLifetime
         await SweepAsync();
         Directory.CreateDirectory(Folder);
         File.SetUnixFileMode(Folder, (UnixFileMode)Convert.ToInt32("711", 8));
+        // Mounted before the machines start: libvirt gives each QEMU a mount namespace of its own, which later mounts do not reach everywhere.
+        Directory.CreateDirectory(SmallPool);
+        (await Shell.RunAsync("mount", "-t", "tmpfs", "-o", "size=560m,mode=711", Prefix, SmallPool)).Succeeded("mount");
         _empty = await HostFootprint.TakeAsync(Pool);
         await LabAsync("up");
         WithLab = await HostFootprint.TakeAsync(Pool);
@@ -170,6 +175,7 @@ public sealed class LabWorld : IAsyncLifetime
         }
         foreach (var table in (await Shell.RunAsync("nft", "list", "tables")).Output.Split('\n').Select(l => l.Split(' ')).Where(w => w.Length == 3 && w[2].StartsWith(Prefix, StringComparison.Ordinal)))
             await Shell.RunAsync("nft", "delete", "table", table[1], table[2]);
+        if (Directory.Exists(SmallPool)) await Shell.RunAsync("umount", "-q", SmallPool);
         if (Directory.Exists(Folder)) Directory.Delete(Folder, recursive: true);
     }
 }

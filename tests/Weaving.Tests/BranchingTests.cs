@@ -415,6 +415,38 @@ public sealed class BranchingTests
     }
 
     [Fact]
+    public async Task A_snapshot_whose_files_are_gone_is_refused_by_name_and_told_as_drift()
+    {
+        await using var world = await WithLabAsync();
+        var snapshot = await world.SnapshotAsync();
+        var gone = (await world.Store.ListLayersAsync(Lab, default)).Single(l => l.Adopted && l.Machine == Web).Path;
+        File.Move(gone, gone + ".away");
+        var refusal = await world.UndoneAsync(w => w.CreateWeaveAsync(CreationOf("w", snapshot: snapshot.Snapshot), Me, default));
+        Assert.Equal(Fault.Conflict, refusal.Fault);
+        Assert.Contains(gone, refusal.Message);
+        var report = await world.Weaver.ReconcileAsync(true, default);
+        Assert.Contains(report.Findings, f => f.Level == Drivers.FindingLevel.Error && f.Text.Contains(gone, StringComparison.Ordinal));
+        Assert.Contains((await world.WeaveAsync("main")).Drift, d => d.Contains(gone, StringComparison.Ordinal));
+        File.Move(gone + ".away", gone);
+        Assert.Equal(Drivers.FindingLevel.Ok, (await world.Weaver.ReconcileAsync(false, default)).Findings[0].Level);
+
+        var memory = (await world.SnapshotsAsync()).Single().Machines.First(m => m.Memory is not null).Memory!.FlatPath;
+        File.Delete(memory);
+        Assert.Contains("--boot", (await world.UndoneAsync(w => w.CreateWeaveAsync(CreationOf("w", snapshot: snapshot.Snapshot), Me, default))).NextStep);
+        Assert.Equal(["main"], await world.WeaveIdsAsync());
+    }
+
+    [Fact]
+    public async Task A_hypervisor_that_does_not_answer_is_met_before_anything_is_made()
+    {
+        await using var world = await WithLabAsync();
+        await world.SnapshotAsync();
+        world.Host.IsUp = false;
+        Assert.Equal(Fault.Unavailable, (await world.UndoneAsync(w => w.CreateWeaveAsync(CreationOf("w", at: world.Now), Me, default))).Fault);
+        Assert.Equal(["main"], await world.WeaveIdsAsync());
+    }
+
+    [Fact]
     public async Task Nothing_is_removed_while_an_operation_is_unfinished()
     {
         await using var world = await WithLabAsync();

@@ -49,17 +49,10 @@ public sealed class MigrationStreamSplitter
                 using var device = new BufferedStream(deviceFile, 1 << 16);
                 sink = new(this, flat, device);
                 walker = new(source, sink, progress);
-                try
-                {
-                    await walker.WalkAsync(stop);
-                    flat.Flush();
-                    device.Flush();
-                    await Task.WhenAll(Task.Run(() => flatFile.Flush(flushToDisk: true), stop), Task.Run(() => deviceFile.Flush(flushToDisk: true), stop));
-                }
-                catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-                {
-                    throw DiskFaults.From(error, $"write the memory image {Ids.Quote(flatPath)}");
-                }
+                await walker.WalkAsync(stop);
+                flat.Flush();
+                device.Flush();
+                await Task.WhenAll(Task.Run(() => flatFile.Flush(flushToDisk: true), stop), Task.Run(() => deviceFile.Flush(flushToDisk: true), stop));
                 dataPages = flat.DataPages;
                 deviceBytes = deviceFile.Length;
             }
@@ -71,10 +64,12 @@ public sealed class MigrationStreamSplitter
             var stored = FileFacts.Read(flatPath).AllocatedBytes + FileFacts.Read(deviceStatePath).AllocatedBytes;
             return new(sink.Main.Name, ram, dataPages, ram / PageSize - dataPages, deviceBytes, walker.BytesRead, stored);
         }
-        catch
+        catch (Exception error)
         {
             DurableFile.TryDelete(flatStands ? flatPath : DurableFile.PartOf(flatPath));
             DurableFile.TryDelete(DurableFile.PartOf(deviceStatePath));
+            // Also from closing the files, which writes what they have buffered.
+            if (error is IOException or UnauthorizedAccessException) throw DiskFaults.From(error, $"write the memory image {Ids.Quote(flatPath)}");
             throw;
         }
     }

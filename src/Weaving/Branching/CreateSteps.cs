@@ -28,6 +28,11 @@ internal sealed class ReserveWeave(Bench bench) : IStep<CreatePlan>
         var snapshot = source is null ? await bench.Store.GetSnapshotAsync(plan.Snapshot, stop) : null;
         if (snapshot is { State: not SnapshotState.Ready })
             throw new WeaveException(Fault.Conflict, $"Snapshot '{snapshot.Id}' is being deleted.", $"Choose another with `weave timeline {plan.Environment}`.");
+        if (snapshot is not null)
+            await HistoryFiles.RequireAsync(bench, snapshot, await bench.Store.LayersByIdAsync(plan.Environment, stop), memory: plan.Start != StartMode.Boot, stop);
+        // A hypervisor that does not answer is better met before anything is made, which could not be taken away again.
+        var main = await bench.Store.GetWeaveAsync(plan.Environment, Weave.Main, stop);
+        await bench.Driver.InspectAsync(main.Machines[0].ToRef(), stop);
         await bench.Store.CommitAsync(new StoreChange
         {
             AddWeaves = [new Weave
@@ -58,6 +63,7 @@ internal sealed class ForkLayers(Bench bench) : IStep<CreatePlan>
         var layers = await bench.Store.LayersByIdAsync(plan.Environment, stop);
         if (plan.Machines.Count == 0)
         {
+            await HistoryFiles.RequireAsync(bench, snapshot, layers, memory: plan.Start != StartMode.Boot, stop);
             await SpaceGuard.CheckAsync(bench, bench.Options.BytesPerLayer * snapshot.Machines.Sum(m => m.Frozen.Count), $"The weave '{plan.Environment}/{plan.Weave}'", stop);
             plan.Machines = [.. snapshot.Machines.Select(m => Choose(plan, m, layers))];
             await context.SavePlanAsync(stop);

@@ -146,6 +146,18 @@ public abstract class DriverContract
     });
 
     [Fact]
+    public Task Files_that_are_gone_are_named() => WithAsync(1, async (_, stage) =>
+    {
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var (frozen, live) = (capture.Machines[0].Volumes[0].Head.Path, capture.Machines[0].Volumes[0].NewHead.Path);
+        var image = result.Machines[0].Memory!;
+        var never = stage.Driver.PlaceLayer(stage.Environment, FenceTag.New(), LayerId.New(TimeProvider.System));
+        Assert.Equal([never], await stage.Driver.FindMissingAsync([frozen, never, live, image.FlatPath, image.DeviceStatePath], Stop));
+        await stage.Driver.DeleteFilesAsync([image.FlatPath], Stop);
+        Assert.Equal([image.FlatPath], await stage.Driver.FindMissingAsync([frozen, image.FlatPath, image.DeviceStatePath], Stop));
+    });
+
+    [Fact]
     public Task Files_outside_of_the_drivers_tree_are_never_deleted() => WithAsync(1, async (_, stage) =>
     {
         var adopted = stage.Machines[0].Volumes[0].Path;
