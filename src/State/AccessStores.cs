@@ -10,6 +10,9 @@ internal sealed class TokenStore(WeaveDatabase database) : ITokenStore
     {
         if (!Ids.IsName(token.Name))
             throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(token.Name)} is not a valid token name.", "Use lower-case letters, digits and hyphens, at most 63 characters.");
+        // A secret that is stored by mistake would lie in the file and in every backup.
+        if (secretHash.Length != 64 || !secretHash.All(char.IsAsciiHexDigitLower))
+            throw new WeaveException(Fault.InvalidRequest, $"What was given for token '{token.Name}' is no SHA-256 hash.", "Give the hash of the secret, never the secret.");
         if (await db.Tokens.AnyAsync(r => r.Name == token.Name || r.Hash == secretHash, stop).ConfigureAwait(false))
             throw new WeaveException(Fault.AlreadyExists, $"A token '{token.Name}' exists already.", "Choose another name; a name is never used again, also after the token was revoked.");
         db.Add(new TokenRow { Name = token.Name, Hash = secretHash, Document = StateJson.Write(token, StateJson.Default.AccessToken) });

@@ -61,7 +61,10 @@ public sealed class WeaveDatabase
     public ITokenStore Tokens { get; }
     public IAuditLog Audit { get; }
 
-    /// <summary>Makes the database or brings it to this version's tables; run by one process at a time, at its start. Repeatable.</summary>
+    /// <summary>
+    /// Makes the database or brings it to this version's tables; run by one process at a time, at its start. Repeatable. <see cref="Fault.Unsupported"/>, with nothing changed,
+    /// where a newer version has written it; <see cref="Fault.DataLoss"/> where the file is damaged or no database; <see cref="Fault.Unavailable"/> where it cannot be made or opened.
+    /// </summary>
     public async Task MigrateAsync(CancellationToken stop)
     {
         try
@@ -73,18 +76,31 @@ public sealed class WeaveDatabase
             throw new WeaveException(Fault.Unavailable, $"The database {_path} cannot be made or opened: {e.Message}", "Give the service a folder that it may write.", e);
         }
         await using var context = _contexts.Create();
-        await SqliteFaults.TranslateAsync("bringing the database up to date", async () =>
+        await SqliteFaults.TranslateAsync(_path, "bringing the database up to date", async () =>
         {
+            await RefuseNewerAsync(context, stop).ConfigureAwait(false);
             await context.Database.ExecuteSqlRawAsync("PRAGMA journal_mode=WAL;", stop).ConfigureAwait(false);
+            // Whoever was killed while migrating has left this behind, and it would be waited for without end; migrating is one process's at a time by our own rule.
+            await context.Database.ExecuteSqlRawAsync("""DROP TABLE IF EXISTS "__EFMigrationsLock";""", stop).ConfigureAwait(false);
             await context.Database.MigrateAsync(stop).ConfigureAwait(false);
             return 0;
         }).ConfigureAwait(false);
     }
 
+    /// <summary>Tables of another shape would be read wrongly, or written so that the newer version cannot go on.</summary>
+    private async Task RefuseNewerAsync(WeaveDbContext context, CancellationToken stop)
+    {
+        var known = context.Database.GetMigrations().ToHashSet(StringComparer.Ordinal);
+        var unknown = (await context.Database.GetAppliedMigrationsAsync(stop).ConfigureAwait(false)).Where(m => !known.Contains(m)).ToList();
+        if (unknown.Count > 0)
+            throw new WeaveException(Fault.Unsupported, $"The database {_path} was written by a newer version of the service ({string.Join(", ", unknown)} is not known here).",
+                "Start the version that wrote it, or put back a backup from before it was started.");
+    }
+
     internal async Task<T> ReadAsync<T>(string what, Func<WeaveDbContext, Task<T>> read)
     {
         await using var context = _contexts.Create();
-        return await SqliteFaults.TranslateAsync(what, () => read(context)).ConfigureAwait(false);
+        return await SqliteFaults.TranslateAsync(_path, what, () => read(context)).ConfigureAwait(false);
     }
 
     /// <summary>Runs <paramref name="write"/> in one transaction that holds the database's write lock from its first line, so that what it checks still holds when it writes.</summary>
@@ -95,7 +111,7 @@ public sealed class WeaveDatabase
             try
             {
                 await using var context = _contexts.Create();
-                return await SqliteFaults.TranslateAsync(what, async () =>
+                return await SqliteFaults.TranslateAsync(_path, what, async () =>
                 {
                     // Serializable and not deferred: Microsoft.Data.Sqlite sends BEGIN IMMEDIATE.
                     await using var transaction = await context.Database.BeginTransactionAsync(System.Data.IsolationLevel.Serializable, stop).ConfigureAwait(false);

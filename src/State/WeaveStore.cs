@@ -108,35 +108,42 @@ internal sealed class WeaveStore(WeaveDatabase database) : IWeaveStore
         foreach (var text in change.DeleteRoutes.Select(Need)) await db.Routes.Where(r => r.Id == text).ExecuteDeleteAsync(stop).ConfigureAwait(false);
     }
 
+    /// <summary>Written one by one, so that the check of each sees those before it: one change may name a thing twice.</summary>
     private static async Task AddAsync(WeaveDbContext db, StoreChange change, CancellationToken stop)
     {
         if (change.AddEnvironment is { } environment)
         {
             var row = Row(environment);
             if (await db.Environments.AnyAsync(r => r.Id == row.Id, stop).ConfigureAwait(false)) throw Exists($"An environment '{row.Id}' exists already.");
-            db.Add(row);
+            await InsertAsync(db, row, stop).ConfigureAwait(false);
         }
         foreach (var row in change.AddWeaves.Select(Row))
         {
             if (await db.Weaves.AnyAsync(r => r.Environment == row.Environment && r.Id == row.Id, stop).ConfigureAwait(false))
                 throw Exists($"A weave '{row.Id}' exists already in environment '{row.Environment}'.");
             if (await db.Weaves.AnyAsync(r => r.Tag == row.Tag, stop).ConfigureAwait(false)) throw Exists($"The fence tag {row.Tag} is taken.");
-            db.Add(row);
+            await InsertAsync(db, row, stop).ConfigureAwait(false);
         }
         foreach (var row in change.AddSnapshots.Select(Row))
         {
             if (await db.Snapshots.AnyAsync(r => r.Id == row.Id, stop).ConfigureAwait(false)) throw Exists($"The snapshot '{row.Id}' exists already.");
-            db.Add(row);
+            await InsertAsync(db, row, stop).ConfigureAwait(false);
         }
         foreach (var row in change.AddRoutes.Select(Row))
         {
             if (await db.Routes.AnyAsync(r => r.Id == row.Id, stop).ConfigureAwait(false)) throw Exists($"The route '{row.Id}' exists already.");
             if (await db.Routes.AnyAsync(r => r.ListenAddress == row.ListenAddress && r.ListenPort == row.ListenPort && r.Protocol == row.Protocol, stop).ConfigureAwait(false))
                 throw Exists($"Another route listens on {row.ListenAddress}:{row.ListenPort} ({row.Protocol.ToLowerInvariant()}) already.");
-            db.Add(row);
+            await InsertAsync(db, row, stop).ConfigureAwait(false);
         }
         foreach (var a in change.AddActivations)
             db.Add(new ActivationRow { Environment = Need(a.Environment), Weave = Need(a.Weave), From = a.From.UtcTicks });
+    }
+
+    private static async Task InsertAsync<T>(WeaveDbContext db, T row, CancellationToken stop) where T : class
+    {
+        db.Add(row);
+        await db.SaveChangesAsync(stop).ConfigureAwait(false);
     }
 
     private static async Task PutAsync(WeaveDbContext db, StoreChange change, CancellationToken stop)

@@ -38,7 +38,7 @@ public static class TokenSecret
 /// <summary>Stored API tokens. Writes are durable when the task ends.</summary>
 public interface ITokenStore
 {
-    /// <summary>Adds a token under the hash of its secret; <see cref="Fault.AlreadyExists"/> where the name or the hash is taken, <see cref="Fault.InvalidRequest"/> for a bad name.</summary>
+    /// <summary>Adds a token under the hash of its secret; <see cref="Fault.AlreadyExists"/> where the name or the hash is taken, <see cref="Fault.InvalidRequest"/> for a bad name or what is not the form of <see cref="TokenSecret.Hash"/>.</summary>
     Task AddAsync(AccessToken token, string secretHash, CancellationToken stop);
 
     /// <summary>The token with that hash, also when it has expired or was revoked; null where there is none.</summary>
