@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -10,6 +11,7 @@ using WeaveHypervisor.Client.V1;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Service.Hosting;
 using WeaveHypervisor.Simulator;
+using WeaveHypervisor.Service.Tests.Api;
 using WeaveHypervisor.State;
 using WeaveHypervisor.Weaving.Access;
 
@@ -86,15 +88,21 @@ internal sealed class TestService : IAsyncDisposable
     }
 
     /// <summary>The typed client with the admin's token, or another.</summary>
-    public WeaveClient Client(string? token = null) => Kept(new WeaveClient(Address, token ?? AdminToken));
+    public WeaveClient Client(string? token = null) => Kept(new WeaveClient(Address, token ?? AdminToken, Handler()));
 
     /// <summary>Plain HTTP that follows no redirect; null: with no token.</summary>
     public HttpClient Http(string? token)
     {
-        var http = Kept(new HttpClient(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = Address, Timeout = Patience });
+        var http = Kept(new HttpClient(Handler()) { BaseAddress = Address, Timeout = Patience });
         if (token is not null) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
         return http;
     }
+
+    /// <summary>The network, and the requirement that every answer is as the OpenAPI document says.</summary>
+    private Documented Handler() => Kept(new Documented(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, UseCookies = false }, () => Document.Value));
+
+    /// <summary>The OpenAPI document; the same for every service of this build.</summary>
+    private static readonly Lazy<JsonNode> Document = new(() => JsonNode.Parse(File.ReadAllText(OpenApiTests.Golden))!);
 
     /// <summary>Makes a token through the interface and answers its secret.</summary>
     public async Task<string> TokenAsync(string name, AccessRole role, params string[] environments) =>

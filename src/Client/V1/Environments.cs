@@ -7,7 +7,7 @@ public sealed record AdoptBody
     public required IReadOnlyList<AdoptMachine> Machines { get; init; }
 }
 
-/// <summary>Adopt the hypervisor's machine <see cref="Domain"/> as <see cref="Name"/> (null: under its own name).</summary>
+/// <summary>Adopt the hypervisor's machine `domain` as `name` (null: under its own name).</summary>
 public sealed record AdoptMachine
 {
     public string? Name { get; init; }

@@ -69,5 +69,5 @@ public sealed record TokenView(string Id, string Name, string Role, IReadOnlyLis
 
 public sealed record AuditView(DateTimeOffset At, string Who, string What, string Subject, string Result);
 
-/// <summary>One page of a list; <see cref="NextPageToken"/> is null on the last.</summary>
+/// <summary>One page of a list; the last has no `nextPageToken`.</summary>
 public sealed record Page<T>(IReadOnlyList<T> Items, string? NextPageToken = null);

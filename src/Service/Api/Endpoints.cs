@@ -14,11 +14,13 @@ namespace WeaveHypervisor.Service.Api;
 internal static class Endpoints
 {
     private static readonly Needs Reads = new(AccessRole.Viewer), Changes = new(AccessRole.Operator), Administers = new(AccessRole.Admin), Owns = new(AccessRole.Admin, true);
+    private static readonly Takes From = Takes.Time("from", "Only snapshots at or after this time."), To = Takes.Time("to", "Only snapshots at or before this time.");
 
     public static void MapApi(this IEndpointRouteBuilder app, string driverName)
     {
-        var api = app.MapGroup("/api/v1");
-        api.MapGet("/version", () => Json(new VersionView("WeaveHypervisor", typeof(Endpoints).Assembly.GetName().Version!.ToString(3), driverName))).WithMetadata(Reads).Produces<VersionView>();
+        app.MapOpenApi(Description.Path).WithMetadata(Reads);
+        var api = app.MapGroup("/api/v1").AddEndpointFilter(Description.OnlyWhatIsTaken);
+        api.MapGet("/version", () => Json(new VersionView("WeaveHypervisor", typeof(Endpoints).Assembly.GetName().Version!.ToString(3), driverName))).WithMetadata(Reads).Produces<VersionView>().Named("getVersion", "The version of the service and its driver.");
 
         api.MapGet("/environments", async (HttpContext http, IWeaveStore store) =>
         {
@@ -26,8 +28,8 @@ internal static class Endpoints
             var views = new List<EnvironmentView>();
             foreach (var e in found.Items) views.Add(await ViewAsync(store, e, http.RequestAborted));
             return Json(new Page<EnvironmentView>(views, found.NextPageToken));
-        }).WithMetadata(Reads).Produces<Page<EnvironmentView>>();
-        api.MapGet("/environments/{env}", async (HttpContext http, IWeaveStore store) => Json(await ViewAsync(store, await FindAsync(store, http), http.RequestAborted))).WithMetadata(Reads).Produces<EnvironmentView>();
+        }).WithMetadata([Reads, .. Takes.Paging]).Produces<Page<EnvironmentView>>().Named("listEnvironments", "The environments that the token covers, by name.");
+        api.MapGet("/environments/{env}", async (HttpContext http, IWeaveStore store) => Json(await ViewAsync(store, await FindAsync(store, http), http.RequestAborted))).WithMetadata(Reads).Produces<EnvironmentView>().Named("getEnvironment", "One environment.");
         api.MapPost("/environments", async (HttpContext http, IWeaver weaver) =>
         {
             var body = await http.BodyAsync<AdoptBody>();
@@ -35,34 +37,34 @@ internal static class Endpoints
             if (!http.Token().Covers(name)) throw Wrong($"The token '{http.Token().Name}' does not cover '{name}'.", "Use a token that covers it.");
             var request = new AdoptRequest(name, [.. body.Machines.Select(m => new MachineRequest(MachineName.Parse(m.Name ?? m.Domain), m.Domain))]);
             return await http.OperateAsync("environment.adopt", name.Text, (c, stop) => weaver.AdoptAsync(request, c, stop));
-        }).Operates<AdoptBody>(Administers);
+        }).Operates<AdoptBody>(Administers).Named("adoptEnvironment", "Put machines under management as one environment. Their disks and definitions are not touched.");
         api.MapDelete("/environments/{env}", (HttpContext http, IWeaver weaver) =>
         {
             var (env, force) = (http.Env(), http.Flag("force"));
             return http.OperateAsync("environment.release", env.Text, (c, stop) => weaver.ReleaseAsync(env, force, c, stop));
-        }).Operates(Administers);
+        }).Operates(Administers, Takes.Flag("force", "End all weaves and their history with it.")).Named("releaseEnvironment", "Give the machines back as they were adopted.");
 
         api.MapGet("/environments/{env}/timeline", async (HttpContext http, IWeaver weaver) =>
-            Json(Map.View(await weaver.TimelineAsync(http.Env(), http.Time("from"), http.Time("to"), http.RequestAborted)))).WithMetadata(Reads).Produces<TimelineView>();
+            Json(Map.View(await weaver.TimelineAsync(http.Env(), http.Time("from"), http.Time("to"), http.RequestAborted)))).WithMetadata(Reads, From, To).Produces<TimelineView>().Named("getTimeline", "Snapshots and weaves of an environment as one tree, and which weave was active since when.");
         api.MapGet("/environments/{env}/snapshots", async (HttpContext http, IWeaveStore store) =>
         {
             var env = await FindAsync(store, http);
             var found = http.Paged(await store.ListSnapshotsAsync(env.Id, http.Time("from"), http.Time("to"), http.RequestAborted));
             return Json(new Page<SnapshotView>([.. found.Items.Select(Map.View)], found.NextPageToken));
-        }).WithMetadata(Reads).Produces<Page<SnapshotView>>();
+        }).WithMetadata([Reads, From, To, .. Takes.Paging]).Produces<Page<SnapshotView>>().Named("listSnapshots", "The snapshots of an environment in order of time.");
         api.MapPost("/environments/{env}/snapshots", async (HttpContext http, IWeaver weaver) =>
         {
             var body = await http.BodyAsync(() => new SnapshotBody());
             var env = http.Env();
             var request = new SnapshotRequest(env, Named(body.Weave), body.Label, body.Memory ?? true, body.Quiesce ?? false);
             return await http.OperateAsync("snapshot.create", $"{env}/{body.Weave ?? Weave.ActiveAlias}", (c, stop) => weaver.SnapshotAsync(request, c, stop));
-        }).Operates<SnapshotBody>(Changes);
-        api.MapGet("/snapshots/{id}", async (HttpContext http, IWeaveStore store) => Json(Map.View(await SnapshotAsync(store, http)))).WithMetadata(Reads).Produces<SnapshotView>();
+        }).Operates<SnapshotBody>(Changes, mayBeEmpty: true).Named("takeSnapshot", "Take one consistent instant of all machines of a weave; they run on.");
+        api.MapGet("/snapshots/{id}", async (HttpContext http, IWeaveStore store) => Json(Map.View(await SnapshotAsync(store, http)))).WithMetadata(Reads).Produces<SnapshotView>().Named("getSnapshot", "One snapshot, machine by machine.");
         api.MapDelete("/snapshots/{id}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
             var snapshot = await SnapshotAsync(store, http);
             return await http.OperateAsync("snapshot.delete", $"{snapshot.Environment}/{snapshot.Id}", (c, stop) => weaver.DeleteSnapshotAsync(snapshot.Id, c, stop));
-        }).Operates(Changes);
+        }).Operates(Changes).Named("deleteSnapshot", "Delete a snapshot and its memory. Refused while weaves that were made from it exist.");
 
         api.MapGet("/environments/{env}/weaves", async (HttpContext http, IWeaveStore store) =>
         {
@@ -70,7 +72,7 @@ internal static class Endpoints
             var found = http.Paged(await store.ListWeavesAsync(env.Id, http.RequestAborted));
             var snapshots = await store.ListSnapshotsAsync(env.Id, null, null, http.RequestAborted);
             return Json(new Page<WeaveView>([.. found.Items.Select(w => Map.View(w, env.ActiveWeave, snapshots))], found.NextPageToken));
-        }).WithMetadata(Reads).Produces<Page<WeaveView>>();
+        }).WithMetadata([Reads, .. Takes.Paging]).Produces<Page<WeaveView>>().Named("listWeaves", "The weaves of an environment, oldest first.");
         api.MapPost("/environments/{env}/weaves", async (HttpContext http, IWeaver weaver) =>
         {
             var body = await http.BodyAsync(() => new CreateWeaveBody());
@@ -81,19 +83,19 @@ internal static class Endpoints
                 Source = Named(body.SourceWeave), Start = Choice(body.Start, StartMode.Resume, "start"), Uplink = Choice(body.Uplink, UplinkMode.None, "uplink"), TimeToLive = Span(body.Ttl),
             };
             return await http.OperateAsync("weave.create", $"{env}/{body.WeaveId ?? "(new)"}", (c, stop) => weaver.CreateWeaveAsync(request, c, stop));
-        }).Operates<CreateWeaveBody>(Changes);
+        }).Operates<CreateWeaveBody>(Changes, mayBeEmpty: true).Named("createWeave", "Make a weave: a copy of the whole environment from a time of its history, from a snapshot, or from now.");
         const string one = "/environments/{env}/weaves/{weave}";
         api.MapGet(one, async (HttpContext http, IWeaveStore store) =>
         {
             var env = await FindAsync(store, http);
             var weave = await store.FindWeaveAsync(env.Id, await WeaveAsync(store, http), http.RequestAborted) ?? throw new WeaveException(Fault.NotFound, $"There is no weave '{env.Id}/{http.GetRouteValue("weave")}'.", "List the weaves of the environment.");
             return Json(Map.View(weave, env.ActiveWeave, await store.ListSnapshotsAsync(env.Id, null, null, http.RequestAborted)));
-        }).WithMetadata(Reads).Produces<WeaveView>();
+        }).WithMetadata(Reads).Produces<WeaveView>().Named("getWeave", "One weave: its machines, addresses and disks.");
         api.MapDelete(one, async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
             var (env, weave, all) = (http.Env(), await WeaveAsync(store, http), http.Flag("withSnapshots"));
             return await http.OperateAsync("weave.delete", $"{env}/{weave}", (c, stop) => weaver.DeleteWeaveAsync(env, weave, all, c, stop));
-        }).Operates(Changes);
+        }).Operates(Changes, Takes.Flag("withSnapshots", "Delete the snapshots that were taken of it, too.")).Named("deleteWeave", "Delete a weave: its machines, networks, routes and layers. Refused for main, the active weave and what others need.");
         api.MapPost(one + "/activate", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
             var probe = (await http.BodyAsync(() => new ActivateBody())).Probe;
@@ -101,14 +103,14 @@ internal static class Endpoints
             if (probe is { TimeoutSeconds: <= 0 or > 600 }) throw Wrong("timeoutSeconds is out of range.", "Use more than 0 and at most 600.");
             var request = new ActivateRequest(env, weave, probe is null ? null : new(MachineName.Parse(probe.Machine), probe.Port, probe.HttpPath, TimeSpan.FromSeconds(probe.TimeoutSeconds ?? 10)));
             return await http.OperateAsync("weave.activate", $"{env}/{weave}", (c, stop) => weaver.ActivateAsync(request, c, stop));
-        }).Operates<ActivateBody>(Changes);
+        }).Operates<ActivateBody>(Changes, mayBeEmpty: true).Named("activateWeave", "Make a weave the active one: routes that follow the active weave lead to it, in one change.");
         foreach (var (verb, change) in new[] { ("start", WeavePower.Start), ("stop", WeavePower.Stop), ("pause", WeavePower.Pause), ("resume", WeavePower.Resume) })
             api.MapPost($"{one}/{verb}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
             {
                 var (env, weave) = (http.Env(), await WeaveAsync(store, http));
                 var power = change == WeavePower.Stop && http.Flag("powerOff") ? WeavePower.PowerOff : change;
                 return await http.OperateAsync("weave." + verb, $"{env}/{weave}", (c, stop) => weaver.ChangePowerAsync(env, weave, power, c, stop));
-            }).Operates(Changes);
+            }).Operates(Changes, change == WeavePower.Stop ? [Takes.Flag("powerOff", "Do not ask the guests; pull the plug.")] : []).Named(verb + "Weave", $"{char.ToUpperInvariant(verb[0])}{verb[1..]} the machines of a weave.");
 
         foreach (var (path, ofWeave) in new[] { ("/environments/{env}/routes", false), (one + "/routes", true) })
             api.MapGet(path, async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
@@ -116,7 +118,7 @@ internal static class Endpoints
                 WeaveId? weave = ofWeave ? await WeaveAsync(store, http) : null;
                 var found = http.Paged(await weaver.RoutesAsync(http.Env(), weave, http.RequestAborted));
                 return Json(new Page<Client.V1.RouteView>([.. found.Items.Select(Map.View)], found.NextPageToken));
-            }).WithMetadata(Reads).Produces<Page<Client.V1.RouteView>>();
+            }).WithMetadata([Reads, .. Takes.Paging]).Produces<Page<Client.V1.RouteView>>().Named(ofWeave ? "listWeaveRoutes" : "listRoutes", (ofWeave ? "The published ports that lead to a weave." : "The published ports of an environment."));
         api.MapPost(one + "/routes", async (HttpContext http, IWeaver weaver) =>
         {
             var body = await http.BodyAsync<RouteBody>();
@@ -125,26 +127,26 @@ internal static class Endpoints
             var request = new RouteRequest(env, Named((string?)http.GetRouteValue("weave")), body.Machine is null ? null : MachineName.Parse(body.Machine), body.TargetPort,
                 Choice(body.Protocol, RouteProtocol.Tcp, "protocol"), address, port);
             return await http.OperateAsync("route.publish", $"{env}/{http.GetRouteValue("weave")}", (c, stop) => weaver.PublishRouteAsync(request, c, stop));
-        }).Operates<RouteBody>(Changes);
+        }).Operates<RouteBody>(Changes).Named("publishRoute", "Publish a port of a weave on this host; published for `active` it follows the active weave. The result says where to connect.");
         foreach (var path in new[] { "/environments/{env}/routes/{id}", one + "/routes/{id}" })
             api.MapDelete(path, (HttpContext http, IWeaver weaver) =>
             {
                 var (env, route) = (http.Env(), Ids.Parse<RouteId>((string?)http.GetRouteValue("id")));
                 return http.OperateAsync("route.withdraw", $"{env}/{route}", (c, stop) => weaver.WithdrawRouteAsync(env, route, c, stop));
-            }).Operates(Changes);
+            }).Operates(Changes).Named(path.StartsWith(one, StringComparison.Ordinal) ? "withdrawWeaveRoute" : "withdrawRoute", "Withdraw a published port.");
 
-        api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver) => Json(Map.View(await driver.InspectHostAsync(http.RequestAborted)))).WithMetadata(Reads).Produces<DoctorView>();
+        api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver) => Json(Map.View(await driver.InspectHostAsync(http.RequestAborted)))).WithMetadata(Reads, new AsksHypervisor()).Produces<DoctorView>().Named("getDoctor", "Check the host.");
         api.MapPost("/reconcile", async (HttpContext http, IWeaver weaver) =>
         {
             var repair = http.Flag("repair");
             return Json(Map.View(await http.AuditedAsync("host.reconcile", repair ? "repair" : "look", () => weaver.ReconcileAsync(repair, http.RequestAborted), r => $"succeeded: {r.Repaired.Count} repaired"), driverName));
-        }).WithMetadata(Owns).Produces<DoctorView>();
+        }).WithMetadata(Owns, Takes.Flag("repair", "Also remove what is left over, publish routes again, make broken fences whole.")).Produces<DoctorView>().Named("reconcile", "Compare the host with what the service knows.");
 
         api.MapGet("/tokens", async (HttpContext http, ITokenStore tokens) =>
         {
             var found = http.Paged(await tokens.ListAsync(http.RequestAborted));
             return Json(new Page<TokenView>([.. found.Items.Select(t => Map.View(t))], found.NextPageToken));
-        }).WithMetadata(Owns).Produces<Page<TokenView>>();
+        }).WithMetadata([Owns, .. Takes.Paging]).Produces<Page<TokenView>>().Named("listTokens", "All tokens; secrets are not known any more.");
         api.MapPost("/tokens", async (HttpContext http, ITokenStore tokens, TimeProvider clock) =>
         {
             var body = await http.BodyAsync<TokenBody>();
@@ -156,25 +158,27 @@ internal static class Endpoints
             };
             await http.AuditedAsync("token.create", Ids.Quote(body.Name), async () => { await tokens.AddAsync(token, TokenSecret.Hash(secret), http.RequestAborted); return true; }, _ => "succeeded");
             return Json(Map.View(token, secret), 201);
-        }).WithMetadata(Owns).Accepts<TokenBody>("application/json").Produces<TokenView>(201);
+        }).WithMetadata(Owns).Accepts<TokenBody>("application/json").Produces<TokenView>(201).Named("createToken", "Make a token. Its secret is told in this answer and never again.");
         api.MapDelete("/tokens/{id}", async (HttpContext http, string id, ITokenStore tokens, TimeProvider clock) =>
         {
             await http.AuditedAsync("token.revoke", Ids.Quote(id), async () => await tokens.RevokeAsync(id, clock.GetUtcNow(), http.RequestAborted) ? true
                 : throw new WeaveException(Fault.NotFound, $"There is no token {Ids.Quote(id)}.", "List the tokens."), _ => "succeeded");
             return Results.NoContent();
-        }).WithMetadata(Owns).Produces(204);
+        }).WithMetadata(Owns).Produces(204).Named("revokeToken", "Revoke a token at once.");
         api.MapGet("/audit", async (HttpContext http, IAuditLog audit) =>
         {
             var limit = http.Number("limit", 100, 1, 200);
             long? before = http.Query("pageToken") is not { } t ? null : long.TryParse(t, out var n) ? n : throw Wrong("This pageToken is none of ours.", "Use nextPageToken of the page before.");
             var found = await audit.ListAsync(limit, before, http.RequestAborted);
             return Json(new Page<AuditView>([.. found.Select(Map.View)], found.Count < limit ? null : found[^1].Number.ToString(System.Globalization.CultureInfo.InvariantCulture)));
-        }).WithMetadata(Owns).Produces<Page<AuditView>>();
+        }).WithMetadata([Owns, .. Takes.Paging]).Produces<Page<AuditView>>().Named("listAudit", "The audit log, newest first.");
         api.MapOperations(Reads, Changes);
     }
 
-    public static RouteHandlerBuilder Operates(this RouteHandlerBuilder route, Needs needs) => route.WithMetadata(needs).Produces<OperationView>(202).Produces<OperationView>();
-    private static void Operates<T>(this RouteHandlerBuilder route, Needs needs) where T : notnull => route.Operates(needs).Accepts<T>("application/json");
+    private static RouteHandlerBuilder Operates(this RouteHandlerBuilder route, Needs needs, params Takes[] takes) =>
+        route.WithMetadata([needs, new BeginsOperation(), .. takes, Takes.Wait]).Produces<OperationView>(202).Produces<OperationView>();
+    private static RouteHandlerBuilder Operates<T>(this RouteHandlerBuilder route, Needs needs, bool mayBeEmpty = false) where T : notnull => route.Operates(needs).Accepts<T>(mayBeEmpty, "application/json");
+    public static void Named(this RouteHandlerBuilder route, string name, string summary) => route.WithName(name).WithSummary(summary);
 
     private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, ManagedEnvironment e, CancellationToken stop) =>
         Map.View(e, await store.ListWeavesAsync(e.Id, stop), (await store.ListSnapshotsAsync(e.Id, null, null, stop)).Count);

@@ -22,20 +22,20 @@ internal static class OperationEndpoints
             OperationId? before = http.Query("pageToken") is { } t ? Ids.Parse<OperationId>(t) : null;
             var found = await journal.ListAsync(env, http.Flag("unfinished"), limit, before, http.RequestAborted);
             return Json(new Page<OperationView>([.. found.Where(o => http.Token().Covers(o.Environment)).Select(o => Map.View(o, board.Find(o.Id)))], found.Count < limit ? null : found[^1].Id.Text));
-        }).WithMetadata(reads).Produces<Page<OperationView>>();
+        }).WithMetadata([reads, Takes.Word("environment", "Only those of this environment."), Takes.Flag("unfinished", "Only those that have not ended."), .. Takes.Paging]).Produces<Page<OperationView>>().Named("listOperations", "Operations, newest first.");
         api.MapGet("/operations/{id}", async (HttpContext http, IJournal journal, ProgressBoard board) =>
         {
             var found = await FindAsync(http, journal);
             return Json(Map.View(found, board.Find(found.Id)));
-        }).WithMetadata(reads).Produces<OperationView>();
+        }).WithMetadata(reads).Produces<OperationView>().Named("getOperation", "One operation, step by step.");
         api.MapPost("/operations/{id}/cancel", async (HttpContext http, IJournal journal, IWeaver weaver, ProgressBoard board) =>
         {
             var found = await FindAsync(http, journal);
             var asked = await http.AuditedAsync("operation.cancel", found.Id.Text, () => weaver.CancelAsync(found.Id, http.RequestAborted), a => a ? "accepted" : "refused: it had ended");
             if (!asked) throw new WeaveException(Fault.Conflict, $"The operation '{found.Id}' has ended; it cannot be cancelled.", "Look at the operation.");
             return Json(Map.View(await FindAsync(http, journal), board.Find(found.Id)), 202);
-        }).WithMetadata(changes).Produces<OperationView>(202);
-        api.MapGet("/operations/{id}/events", EventsAsync).WithMetadata(reads).Produces<string>(200, "text/event-stream");
+        }).WithMetadata(changes).Produces<OperationView>(202).Named("cancelOperation", "Ask an operation to stop; what it did is undone.");
+        api.MapGet("/operations/{id}/events", EventsAsync).WithMetadata(reads).Produces<string>(200, "text/event-stream").Named("watchOperation", "The operation as it changes, until it has ended: server-sent events named `operation`, each with the whole operation as JSON.");
     }
 
     /// <summary>Server-sent events named `operation`, each with the whole operation: whoever connects again needs no history, so Last-Event-ID is not read.</summary>

@@ -51,7 +51,7 @@ internal static class Composition
         services.AddSingleton<JobStorage>(_ => new InMemoryStorage()).AddSingleton<JobActivator>(p => new AspNetCoreJobActivator(p.GetRequiredService<IServiceScopeFactory>()));
         services.AddHangfire(h => h.UseSimpleAssemblyNameTypeSerializer().UseRecommendedSerializerSettings());
         services.AddHangfireServer(h => h.WorkerCount = 16);
-        services.AddDashboard();
+        services.AddDashboard().AddDescription();
         services.AddSingleton<StartUp>().AddHostedService(p => p.GetRequiredService<StartUp>());
         services.AddSingleton(options.Housekeeping).AddHostedService<LostWakeUps>().AddHostedService<ExpiredWeaves>().AddHostedService<DriftLook>();
         replace?.Invoke(services);
