@@ -27,6 +27,8 @@ internal static class CopyDefinition
     private static readonly XNamespace Mark = DriverContext.MarkNamespace;
     private static readonly string[] Consoles = ["serial", "parallel", "console", "channel", "rng", "redirdev", "smartcard"];
 
+    private static readonly string[] HostBound = ["hostdev", "filesystem", "shmem", "lease"];
+
     /// <param name="network">Name of the libvirt network of the fence that stands for an environment network of that index.</param>
     public static string Write(InstantiateRequest request, CopyMachine copy, LibvirtDriverOptions options, CopyMemory memory, Func<int, string> network)
     {
@@ -48,6 +50,8 @@ internal static class CopyDefinition
         domain.Add(new XElement("metadata", new XElement(Mark + "copy", new XAttribute(XNamespace.Xmlns + "weave", Mark.NamespaceName), new XAttribute("owner", options.Prefix),
             new XAttribute("environment", request.Environment.Text), new XAttribute("weave", request.Weave.Text), new XAttribute("tag", request.Tag.Text))));
         var devices = domain.Element("devices") ?? throw new WeaveException(Fault.DataLoss, $"The stored definition of '{copy.Machine.Name}' has no devices.");
+        // By these a copy would reach the host, or write where the original writes. Such machines have no memory image, so no saved state misses them.
+        devices.Elements().Where(d => HostBound.Contains(d.Name.LocalName) || d.Name.LocalName == "memory" && (string?)d.Attribute("model") is "nvdimm" or "virtio-pmem").Remove();
         Disks(devices, copy);
         Interfaces(devices, copy, request.Networks, network);
         Consoles.SelectMany(name => devices.Elements(name)).ToList().ForEach(Console);
