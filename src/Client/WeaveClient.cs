@@ -10,20 +10,25 @@ namespace WeaveHypervisor.Client;
 
 /// <summary>
 /// The service's REST interface, version 1. Errors are <see cref="ApiException"/>; a service that does not answer is one with the fault "unavailable".
-/// Mutations carry an idempotency key of their own, so that a request whose answer was lost is not carried out twice when it is sent again.
+/// A request whose answer was lost (a connection that broke) is sent again; mutations carry an idempotency key of their own for that, so that none is carried out twice.
+/// A service that does not take connections is not asked again, and neither is one that is silent for too long.
 /// </summary>
 public sealed class WeaveClient : IDisposable
 {
     private static readonly V1Json Json = V1Json.Default;
     private readonly HttpClient _http;
     private readonly Uri _base;
+    private readonly WeaveClientOptions _options;
+    private readonly TimeProvider _clock;
 
     /// <param name="handler">For tests; null: the network, without a proxy.</param>
-    public WeaveClient(Uri service, string? token, HttpMessageHandler? handler = null)
+    /// <param name="clock">For tests; null: the system's.</param>
+    public WeaveClient(Uri service, string? token, HttpMessageHandler? handler = null, WeaveClientOptions? options = null, TimeProvider? clock = null)
     {
+        (_options, _clock) = (options ?? new(), clock ?? TimeProvider.System);
         _base = new Uri(service, "/api/v1/");
         _http = handler is null ? new HttpClient(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false }) : new HttpClient(handler, disposeHandler: false);
-        // Requests with ?wait may take as long as the work.
+        // Each request has a limit of its own.
         _http.Timeout = Timeout.InfiniteTimeSpan;
         if (token is not null) _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
@@ -68,17 +73,18 @@ public sealed class WeaveClient : IDisposable
     public Task<OperationView> GetOperationAsync(string operation, CancellationToken stop) => GetAsync($"operations/{Part(operation)}", Json.OperationView, stop);
     public Task<OperationView> CancelOperationAsync(string operation, CancellationToken stop) => SendAsync(HttpMethod.Post, $"operations/{Part(operation)}/cancel", stop);
 
-    public Task<DoctorView> DoctorAsync(CancellationToken stop) => GetAsync("doctor", Json.DoctorView, stop);
+    public Task<DoctorView> DoctorAsync(CancellationToken stop) => GetAsync("doctor", Json.DoctorView, stop, _options.HostTimeout);
     public async Task<DoctorView> ReconcileAsync(bool repair, CancellationToken stop)
     {
-        using var answer = await RequestAsync(HttpMethod.Post, $"reconcile?repair={(repair ? "true" : "false")}", null, stop);
+        using var answer = await RequestAsync(HttpMethod.Post, $"reconcile?repair={(repair ? "true" : "false")}", null, stop, _options.HostTimeout);
         return await ReadAsync(answer, Json.DoctorView, stop);
     }
 
     public Task<IReadOnlyList<TokenView>> ListTokensAsync(CancellationToken stop) => AllAsync("tokens", Json.PageTokenView, stop);
     public async Task<TokenView> CreateTokenAsync(TokenBody body, CancellationToken stop)
     {
-        using var answer = await RequestAsync(HttpMethod.Post, "tokens", Content(body, Json.TokenBody), stop);
+        // A lost secret cannot be told again: repeated, the request would only be refused.
+        using var answer = await RequestAsync(HttpMethod.Post, "tokens", Bytes(body, Json.TokenBody), stop, mayRepeat: false);
         return await ReadAsync(answer, Json.TokenView, stop);
     }
     public async Task RevokeTokenAsync(string token, CancellationToken stop)
@@ -94,7 +100,7 @@ public sealed class WeaveClient : IDisposable
         var failures = 0;
         while (true)
         {
-            await foreach (var view in StreamAsync(operation, () => failures++, stop))
+            await foreach (var view in StreamAsync(operation, stop))
             {
                 failures = 0;
                 yield return view;
@@ -104,8 +110,9 @@ public sealed class WeaveClient : IDisposable
             try
             {
                 now = await GetOperationAsync(operation, stop);
+                failures = 0;
             }
-            catch (ApiException e) when (e.Fault == "unavailable" && failures++ < 60)
+            catch (ApiException e) when (e.Fault is "unavailable" or "busy" && ++failures < _options.WatchPatience)
             {
                 // The service may be starting again; the operation goes on after that.
             }
@@ -114,13 +121,14 @@ public sealed class WeaveClient : IDisposable
                 yield return now;
                 if (now.IsEnded()) yield break;
             }
-            await Task.Delay(TimeSpan.FromMilliseconds(500), stop);
+            await Task.Delay(_options.WatchPause, _clock, stop);
         }
     }
 
     public void Dispose() => _http.Dispose();
 
-    private async IAsyncEnumerable<OperationView> StreamAsync(string operation, Action failed, [EnumeratorCancellation] CancellationToken stop)
+    /// <summary>One stream of events; ends where it breaks, and where the service does not serve it for the moment.</summary>
+    private async IAsyncEnumerable<OperationView> StreamAsync(string operation, [EnumeratorCancellation] CancellationToken stop)
     {
         HttpResponseMessage? answer = null;
         IAsyncEnumerator<SseItem<string>>? items = null;
@@ -135,17 +143,20 @@ public sealed class WeaveClient : IDisposable
                     {
                         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(_base, $"operations/{Part(operation)}/events"));
                         request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/event-stream"));
-                        answer = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, stop);
+                        answer = await LimitedAsync(request, HttpCompletionOption.ResponseHeadersRead, _options.RequestTimeout, stop);
                         if (!answer.IsSuccessStatusCode) throw await RefusalAsync(answer, stop);
-                        items = SseParser.Create(await answer.Content.ReadAsStreamAsync(stop)).EnumerateAsync(stop).GetAsyncEnumerator(stop);
+                        items = SseParser.Create(new WatchedStream(await answer.Content.ReadAsStreamAsync(stop), _options.StreamSilence, _clock)).EnumerateAsync(stop).GetAsyncEnumerator(stop);
                     }
                     if (!await items.MoveNextAsync()) yield break;
                     view = items.Current.EventType == "operation" ? JsonSerializer.Deserialize(items.Current.Data, Json.OperationView) : null;
                 }
-                catch (Exception e) when (e is HttpRequestException or IOException)
+                catch (Exception e) when (e is HttpRequestException or IOException or TimeoutException or ApiException { Fault: "unavailable" or "busy" })
                 {
-                    failed();
                     yield break;
+                }
+                catch (JsonException e)
+                {
+                    throw Unreadable(e);
                 }
                 if (view is not null) yield return view;
             }
@@ -168,41 +179,77 @@ public sealed class WeaveClient : IDisposable
         }
     }
 
-    private async Task<T> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken stop)
+    private async Task<T> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken stop, TimeSpan? limit = null)
     {
-        using var answer = await RequestAsync(HttpMethod.Get, path, null, stop);
+        using var answer = await RequestAsync(HttpMethod.Get, path, null, stop, limit);
         return await ReadAsync(answer, type, stop);
     }
 
-    private Task<OperationView> SendAsync<T>(HttpMethod method, string path, T body, JsonTypeInfo<T> type, CancellationToken stop) => OperationAsync(method, path, Content(body, type), stop);
+    private Task<OperationView> SendAsync<T>(HttpMethod method, string path, T body, JsonTypeInfo<T> type, CancellationToken stop) => OperationAsync(method, path, Bytes(body, type), stop);
     private Task<OperationView> SendAsync(HttpMethod method, string path, CancellationToken stop) => OperationAsync(method, path, null, stop);
 
-    private async Task<OperationView> OperationAsync(HttpMethod method, string path, HttpContent? content, CancellationToken stop)
+    private async Task<OperationView> OperationAsync(HttpMethod method, string path, byte[]? body, CancellationToken stop)
     {
-        using var answer = await RequestAsync(method, path, content, stop);
+        using var answer = await RequestAsync(method, path, body, stop);
         return await ReadAsync(answer, Json.OperationView, stop);
     }
 
-    private async Task<HttpResponseMessage> RequestAsync(HttpMethod method, string path, HttpContent? content, CancellationToken stop)
+    /// <summary>A successful answer, read to its end; everything else is an <see cref="ApiException"/>.</summary>
+    private async Task<HttpResponseMessage> RequestAsync(HttpMethod method, string path, byte[]? body, CancellationToken stop, TimeSpan? limit = null, bool mayRepeat = true)
     {
-        using var request = new HttpRequestMessage(method, new Uri(_base, path)) { Content = content };
-        if (method != HttpMethod.Get) request.Headers.Add("Idempotency-Key", Guid.NewGuid().ToString("N"));
-        HttpResponseMessage answer;
+        var changes = method != HttpMethod.Get;
+        var key = changes ? Guid.NewGuid().ToString("N") : null;
+        for (var (attempt, wasLost) = (0, false); ; attempt++)
+        {
+            using var request = new HttpRequestMessage(method, new Uri(_base, path));
+            if (body is not null) request.Content = new ByteArrayContent(body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
+            if (key is not null) request.Headers.Add("Idempotency-Key", key);
+            HttpResponseMessage answer;
+            try
+            {
+                answer = await LimitedAsync(request, HttpCompletionOption.ResponseContentRead, limit ?? _options.RequestTimeout, stop);
+            }
+            catch (Exception e) when (e is HttpRequestException or IOException)
+            {
+                // A service that restarts breaks connections first and takes none for a moment then.
+                wasLost |= !NeverArrived(e);
+                if (!wasLost || !mayRepeat || attempt >= _options.Retries) throw NoAnswer(e, e.GetBaseException().Message, changes && wasLost);
+                await Task.Delay(_options.FirstRetryDelay * Math.Pow(2, attempt), _clock, stop);
+                continue;
+            }
+            catch (TimeoutException e)
+            {
+                throw NoAnswer(e, e.Message, changes);
+            }
+            if (answer.IsSuccessStatusCode) return answer;
+            using (answer) throw await RefusalAsync(answer, stop);
+        }
+    }
+
+    /// <summary>Sends a request that may take so long; TimeoutException where it takes longer.</summary>
+    private async Task<HttpResponseMessage> LimitedAsync(HttpRequestMessage request, HttpCompletionOption completion, TimeSpan limit, CancellationToken stop)
+    {
+        using var over = new CancellationTokenSource(limit, _clock);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(over.Token, stop);
         try
         {
-            answer = await _http.SendAsync(request, HttpCompletionOption.ResponseContentRead, stop);
+            return await _http.SendAsync(request, completion, either.Token);
         }
-        catch (Exception e) when (e is HttpRequestException or IOException)
+        catch (OperationCanceledException e) when (over.IsCancellationRequested && !stop.IsCancellationRequested)
         {
-            throw new ApiException(new Problem
-            {
-                Fault = "unavailable", Title = "no service", Detail = $"The service does not answer at {_base.GetLeftPart(UriPartial.Authority)}: {e.GetBaseException().Message}",
-                NextStep = "Start it with `weave serve`, or name another with WEAVE_URL.",
-            }, e);
+            throw new TimeoutException($"no answer within {limit.TotalSeconds:0} s", e);
         }
-        if (answer.IsSuccessStatusCode) return answer;
-        using (answer) throw await RefusalAsync(answer, stop);
     }
+
+    /// <summary>No connection came about, so the service has not seen the request.</summary>
+    private static bool NeverArrived(Exception e) =>
+        e is HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError };
+
+    private ApiException NoAnswer(Exception e, string why, bool mayHaveBegun) => new(new Problem
+    {
+        Fault = "unavailable", Title = "no service", Detail = $"The service does not answer at {_base.GetLeftPart(UriPartial.Authority)}: {why}",
+        NextStep = mayHaveBegun ? "The request may have been carried out: look with `weave op list` before you repeat it." : "Start it with `weave serve`, or name another with WEAVE_URL.",
+    }, e);
 
     private static async Task<ApiException> RefusalAsync(HttpResponseMessage answer, CancellationToken stop)
     {
@@ -219,7 +266,7 @@ public sealed class WeaveClient : IDisposable
         return new ApiException(problem ?? new Problem
         {
             Status = (int)answer.StatusCode, Title = answer.ReasonPhrase,
-            Fault = answer.StatusCode switch { HttpStatusCode.NotFound => "notFound", HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway => "unavailable", HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => "conflict", _ => "internal" },
+            Fault = answer.StatusCode switch { HttpStatusCode.NotFound => "notFound", HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout => "unavailable", HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden => "conflict", _ => "internal" },
             Detail = $"The service answered {(int)answer.StatusCode} {answer.ReasonPhrase}.",
             NextStep = answer.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden ? "Set WEAVE_TOKEN or WEAVE_TOKEN_FILE to a token with the right role." : null,
         });
@@ -233,11 +280,12 @@ public sealed class WeaveClient : IDisposable
         }
         catch (JsonException e)
         {
-            throw new ApiException(new Problem { Fault = "internal", Detail = $"The service's answer cannot be read: {e.Message}", NextStep = "Is the command of the same version as the service? Compare with `weave version`." }, e);
+            throw Unreadable(e);
         }
     }
 
-    private static ByteArrayContent Content<T>(T body, JsonTypeInfo<T> type) => new(JsonSerializer.SerializeToUtf8Bytes(body, type)) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
+    private static ApiException Unreadable(JsonException e) => new(new Problem { Fault = "internal", Detail = $"The service's answer cannot be read: {e.Message}", NextStep = "Is the command of the same version as the service? Compare with `weave version`." }, e);
+    private static byte[] Bytes<T>(T body, JsonTypeInfo<T> type) => JsonSerializer.SerializeToUtf8Bytes(body, type);
     private static string Part(string text) => Uri.EscapeDataString(text);
     private static string Weave(string environment, string weave) => $"environments/{Part(environment)}/weaves/{Part(weave)}";
     private static string Time(DateTimeOffset time) => Part(time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture));
