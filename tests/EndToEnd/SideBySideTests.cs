@@ -51,6 +51,31 @@ public sealed class SideBySideTests(LabWorld lab)
         await NothingCrossesAsync(views.Select(v => v.Machines.Single(m => m.Name == "web").Domain).ToList(), [main, past, now]);
     }
 
+    [Fact]
+    public async Task A_weave_has_a_history_of_its_own_from_which_weaves_are_made()
+    {
+        await lab.AdoptedAsync();
+        await LabWorld.OrderAsync(LabWorld.MainWeb);
+        await lab.WeaveAsync("create", LabWorld.Environment, "--id", "first");
+        var first = await lab.UrlAsync("first");
+        await LabWorld.AnswersAsync(first);
+        var then = await LabWorld.OrderAsync(first);
+        await lab.WeaveAsync("snapshot", $"{LabWorld.Environment}/first", "--label", "of-the-copy");
+        var now = await LabWorld.OrderAsync(first);
+        Assert.Equal((then.Nonces, then.Orders + 1), (now.Nonces, now.Orders));
+
+        await lab.WeaveAsync("create", LabWorld.Environment, "--from", "first", "--at", DateTimeOffset.UtcNow.ToString("O"), "--id", "second");
+        var second = await LabWorld.AnswersAsync(await lab.UrlAsync("second"));
+        Assert.Equal((then.Nonces, then.Orders), (second.Nonces, second.Orders));
+        Assert.True(second.Ticks >= then.Ticks);
+        // The snapshot holds the weave, and the second weave holds the snapshot.
+        Assert.NotEqual(0, (await lab.TryWeaveAsync("delete", $"{LabWorld.Environment}/first")).Exit);
+        Assert.NotEqual(0, (await lab.TryWeaveAsync("delete", $"{LabWorld.Environment}/first", "--with-snapshots")).Exit);
+        await lab.WeaveAsync("delete", $"{LabWorld.Environment}/second");
+        await lab.WeaveAsync("delete", $"{LabWorld.Environment}/first", "--with-snapshots");
+        Assert.Equal(["main"], await lab.WeavesAsync());
+    }
+
     /// <summary>A word of its own is sent into each line, and an address of its own is asked for; each is seen on its own bridge, and on no other.</summary>
     private static async Task NothingCrossesAsync(IReadOnlyList<string> webs, IReadOnlyList<string> urls)
     {

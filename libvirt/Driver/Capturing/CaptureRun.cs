@@ -243,7 +243,8 @@ internal sealed class CaptureRun(DriverContext context)
         while (true)
         {
             var status = Monitor.Execute(domain, "query-migrate").TryGetProperty("status", out var text) ? text.GetString() : null;
-            if (status is "completed") return;
+            // "completed" comes a moment before the run state leaves finish-migrate, and until then QEMU refuses to go on ("Migration is not finalized yet").
+            if (status is "completed" && Monitor.Execute(domain, "query-status").GetProperty("status").GetString() != "finish-migrate") return;
             if (status is "failed" or "cancelled") throw new WeaveException(Fault.Internal, $"QEMU could not save the memory of '{domain.Name}': its migration {status}.", "Look into the machine's log under /var/log/libvirt/qemu.");
             Thread.Sleep(1);
         }
