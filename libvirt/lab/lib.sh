@@ -11,6 +11,8 @@ packages=(qemu-system-x86 qemu-utils libvirt-daemon-system libvirt-daemon-driver
     iproute2 ovmf seabios ipxe-qemu busybox-static cpio linux-image-cloud-amd64 dmidecode
     ca-certificates curl jq e2fsprogs kmod procps util-linux xz-utils perl-base)
 
+[ -d /run/systemd/system ] || packages+=(tini)   # see start_libvirt
+
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
 step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 say() { printf '   %s\n' "$*"; }
@@ -102,7 +104,13 @@ start_libvirt() {
             # A daemon that runs already is not ours, even when it does not answer yet.
             if [ -s "/run/$name.pid" ] && [ "$(cat "/proc/$(cat "/run/$name.pid")/comm" 2> /dev/null)" = $name ]; then continue; fi
             # Descriptors of ours (a lock, a pipe to tee) must not live on in a daemon.
-            $name -d > /dev/null 2>&1 < /dev/null 9>&- || die "$name does not start; try '$name' in a terminal to see why"
+            if [ $name = libvirtd ] && command -v tini > /dev/null; then
+                # Machines are orphans of libvirtd, and ending one waits until it has been buried: a first process that is no init system may take seconds for that.
+                setsid tini -s -- libvirtd > /dev/null 2>&1 < /dev/null 9>&- &
+            else
+                $name -d > /dev/null 2>&1 < /dev/null 9>&- || die "$name does not start; try '$name' in a terminal to see why"
+            fi
+            for _ in $(seq 100); do [ "$(cat "/proc/$(cat "/run/$name.pid" 2> /dev/null)/comm" 2> /dev/null)" = $name ] && break; sleep 0.1; done
             mkdir -p "$record"
             process_mark "$(cat "/run/$name.pid")" > "$record/$name.pid"
         done
