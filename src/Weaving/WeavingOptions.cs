@@ -12,6 +12,8 @@ public sealed class WeavingOptions
     public long ReservedBytes { get; set; } = 512L << 20;
     /// <summary>Bytes set aside for each new layer when space is checked: its header, tables and first writes. At least 0.</summary>
     public long BytesPerLayer { get; set; } = 1L << 20;
+    /// <summary>Layers of one disk, the adopted file among them, beyond which no further snapshot is taken, 2–190. QEMU and libvirt open chains of at most 200 files, and the adopted file may have backing files of its own.</summary>
+    public int MaxChainLength { get; set; } = 128;
     /// <summary>First port that is given to a route which names none, 1024–65535.</summary>
     public int FirstPort { get; set; } = 20000;
     /// <summary>Last port that is given to a route which names none, at least <see cref="FirstPort"/>.</summary>
@@ -26,6 +28,7 @@ public sealed class WeavingOptions
         if (!Ids.IsName(Host)) wrong.Add($"Weaving:Host {Ids.Quote(Host)} is not a name: use lower-case letters, digits and hyphens.");
         if (ReservedBytes < 0) wrong.Add("Weaving:ReservedBytes must be 0 or more.");
         if (BytesPerLayer < 0) wrong.Add("Weaving:BytesPerLayer must be 0 or more.");
+        if (MaxChainLength is < 2 or > 190) wrong.Add("Weaving:MaxChainLength must be 2 to 190.");
         if (FirstPort is < 1024 or > 65535) wrong.Add("Weaving:FirstPort must be 1024 to 65535.");
         if (LastPort < FirstPort || LastPort > 65535) wrong.Add("Weaving:LastPort must be at least FirstPort and at most 65535.");
         if (ShutdownPatience <= TimeSpan.Zero) wrong.Add("Weaving:ShutdownPatience must be longer than nothing.");

@@ -190,4 +190,18 @@ public sealed class SnapshotTests
         Assert.Equal(["main"], await world.WeaveIdsAsync());
         await world.CheckAsync();
     }
+
+    [Fact]
+    public async Task A_chain_that_would_become_too_long_is_refused_before_anything_is_touched()
+    {
+        await using var world = new World(new() { FirstPort = 20000, LastPort = 20009, MaxChainLength = 3 }).WithMachines();
+        await world.AdoptAsync();
+        await world.SnapshotAsync(memory: false);
+        await world.SnapshotAsync(memory: false);
+        var refusal = await world.UndoneAsync(w => w.SnapshotAsync(new(Lab, null, null, false, false), Me, default));
+        Assert.Equal(Fault.Exhausted, refusal.Fault);
+        Assert.Contains("release", refusal.NextStep);
+        Assert.Equal(2, (await world.SnapshotsAsync()).Count);
+        await world.CheckAsync();
+    }
 }
