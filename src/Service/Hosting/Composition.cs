@@ -43,7 +43,7 @@ internal static class Composition
         services.AddSingleton(TimeProvider.System).AddSingleton(options);
         services.AddWeaveState(new() { SqlitePath = folder.Database });
         services.AddSingleton(p => CreateDriver(options, p.GetRequiredService<ILoggerFactory>()));
-        services.AddWeaving(new WeavingOptions());
+        services.AddWeaving(options.Weaving);
         services.AddSingleton<ProgressBoard>().AddSingleton<OperationDesk>().AddSingleton<IOperationQueue, HangfireOperationQueue>();
         services.AddSingleton(p => new OperationRunner(p.GetRequiredService<IJournal>(), p.GetRequiredService<StepCatalogue>(), p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ProgressBoard>(),
             $"{Environment.MachineName}:{folder.Root}", new RunnerOptions(), p.GetRequiredService<ILogger<OperationRunner>>()));

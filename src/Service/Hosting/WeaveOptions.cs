@@ -1,5 +1,6 @@
 using WeaveHypervisor.Libvirt;
 using WeaveHypervisor.Model;
+using WeaveHypervisor.Weaving;
 
 namespace WeaveHypervisor.Service.Hosting;
 
@@ -16,6 +17,8 @@ public sealed class WeaveOptions
     public string Driver { get; set; } = "libvirt";
     public LibvirtDriverOptions Libvirt { get; set; } = new();
     public StorageOptions Storage { get; set; } = new();
+    /// <summary>The product's rules: reserve of the pool, range of ports, longest chain.</summary>
+    public WeavingOptions Weaving { get; set; } = new();
     public Housekeeping.HousekeepingOptions Housekeeping { get; set; } = new();
 
     /// <summary>Throws InvalidRequest or Unsupported naming the first setting that is wrong.</summary>
@@ -29,6 +32,7 @@ public sealed class WeaveOptions
         if (Driver is not ("libvirt" or "simulator")) throw Wrong("Driver", Driver, "Use libvirt or simulator.");
         if (Storage.Postgres is { Length: > 0 }) throw new WeaveException(Fault.Unsupported, "Weave:Storage:Postgres is set, but storage in PostgreSQL is not built yet.", "Remove the setting; SQLite is used.");
         if (Housekeeping.Check() is [var (name, value, next), ..]) throw Wrong(name, value, next);
+        if (Weaving.Check() is [{ } wrong, ..]) throw new WeaveException(Fault.InvalidRequest, $"Weave:{wrong}", "Correct it in /etc/weave/weave.json, the WEAVE_… variables or the command line.");
         if (Driver == "libvirt") Libvirt.Validate();
     }
 

@@ -1,0 +1,34 @@
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Service.Hosting;
+
+namespace WeaveHypervisor.Service.Tests.Hosting;
+
+/// <summary>Settings are checked at start, and a wrong one is named.</summary>
+public sealed class OptionTests
+{
+    [Theory]
+    [InlineData("Listen", "http://0.0.0.0:7700")]
+    [InlineData("Listen", "ftp://127.0.0.1")]
+    [InlineData("StatePath", "relative")]
+    [InlineData("Driver", "vmware")]
+    [InlineData("Storage:Postgres", "Host=db")]
+    [InlineData("Libvirt:Uri", "qemu+ssh://other/system")]
+    [InlineData("Libvirt:Root", "/")]
+    [InlineData("Libvirt:Prefix", "Not-A-Prefix")]
+    [InlineData("Weaving:ReservedBytes", "-1")]
+    [InlineData("Weaving:FirstPort", "80")]
+    [InlineData("Weaving:MaxChainLength", "500")]
+    public void A_wrong_setting_is_refused_by_its_name_with_what_to_use(string name, string value)
+    {
+        var refusal = Assert.Throws<WeaveException>(() => Composition.ReadOptions([$"--Weave:{name}={value}"]));
+        Assert.Contains(name.Split(':')[^1], refusal.Message);
+        Assert.False(string.IsNullOrWhiteSpace(refusal.NextStep));
+    }
+
+    [Fact]
+    public void Rules_of_the_product_can_be_set()
+    {
+        var options = Composition.ReadOptions(["--Weave:Weaving:ReservedBytes=7", "--Weave:Weaving:LastPort=30001", "--Weave:Weaving:ShutdownPatience=00:00:05"]);
+        Assert.Equal((7, 30001, TimeSpan.FromSeconds(5)), (options.Weaving.ReservedBytes, options.Weaving.LastPort, options.Weaving.ShutdownPatience));
+    }
+}
