@@ -14,7 +14,9 @@ internal sealed class StateFolder : IDisposable
         Root = path;
         try
         {
-            Directory.CreateDirectory(path);
+            // Its files are the owner's alone; the folder itself can be passed through, because QEMU's user has to reach the pool where that lies in it.
+            if (OperatingSystem.IsWindows()) Directory.CreateDirectory(path);
+            else Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
