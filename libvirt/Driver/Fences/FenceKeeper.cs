@@ -41,7 +41,7 @@ internal sealed class FenceKeeper(DriverContext context)
     public async Task RetireAsync(FenceTag tag, CancellationToken stop)
     {
         var names = Names(tag);
-        new NameServer(names, Folder(tag)).Stop();
+        await new NameServer(names, Folder(tag)).StopAsync(stop);
         if (File.Exists(names.NamespacePath)) await HostCommand.RunAsync("ip", ["netns", "delete", names.Namespace], null, stop);
         // Links end with the namespace that holds their other end, in the kernel's own time; these may be half made and have no other end there.
         foreach (var link in Links().Where(l => l == names.HostUplink || l.StartsWith($"wv{tag.Text}g", StringComparison.Ordinal)))

@@ -19,29 +19,31 @@ internal sealed class NameServer(FenceNames names, string folder)
         var wanted = Write(fence);
         if (wanted is null)
         {
-            Stop();
+            await StopAsync(stop);
             return;
         }
         var same = File.Exists(Config) && await File.ReadAllTextAsync(Config, stop) == wanted;
         if (same && RunningPid() is not null) return;
-        Stop();
+        await StopAsync(stop);
         DurableFile.Write(Config, file => file.Write(Encoding.UTF8.GetBytes(wanted)));
         await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "dnsmasq", "--conf-file=" + Config], null, stop);
     }
 
-    public void Stop()
+    /// <summary>Returns when it no longer serves, at the latest after 5 s. Not running: success.</summary>
+    public async Task StopAsync(CancellationToken stop)
     {
         if (RunningPid() is not { } pid) return;
         try
         {
             using var process = System.Diagnostics.Process.GetProcessById(pid);
             process.Kill();
-            process.WaitForExit(TimeSpan.FromSeconds(5));
         }
         catch (Exception e) when (e is ArgumentException or InvalidOperationException)
         {
             // It ended by itself.
         }
+        // A dead process has no command line any more; until somebody buries it, it would still count as running.
+        for (var tries = 0; tries < 1000 && RunningPid() is not null; tries++) await Task.Delay(TimeSpan.FromMilliseconds(5), stop);
     }
 
     /// <summary>Its process, recognised by its configuration file: a number that now belongs to another program is not taken for it.</summary>
