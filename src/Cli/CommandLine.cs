@@ -58,8 +58,13 @@ internal static class CommandLine
     {
         public override int Invoke(ParseResult parsed)
         {
-            var result = inner.Invoke(parsed);
             var output = parsed.InvocationConfiguration.Output;
+            // The command is called weave, whatever its file is called.
+            using var text = new StringWriter();
+            parsed.InvocationConfiguration.Output = text;
+            var result = inner.Invoke(parsed);
+            parsed.InvocationConfiguration.Output = output;
+            output.Write(text.ToString().Replace(RootCommand.ExecutableName, "weave", StringComparison.Ordinal));
             if (parsed.CommandResult.Command is RootCommand)
             {
                 output.WriteLine("Examples:");

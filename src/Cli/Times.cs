@@ -10,7 +10,8 @@ internal static partial class Times
     private static readonly string[] Today = ["HH:mm:ss.fff", "HH:mm:ss", "HH:mm"];
 
     /// <summary>
-    /// RFC 3339; a local date and time with seconds and milliseconds as far as wanted; a local time of today; or a time before now: -10m, -1h30m, -90s, -2d.
+    /// RFC 3339; a local date and time with seconds and milliseconds as far as wanted; a local time of today; or a time before now: -10m, -1h30m, -90s, -2d,
+    /// "5 minutes ago", "an hour ago".
     /// Throws <see cref="UsageException"/>.
     /// </summary>
     public static DateTimeOffset Parse(string text, DateTimeOffset now, TimeZoneInfo zone)
@@ -19,6 +20,12 @@ internal static partial class Times
         if (text.StartsWith('-') && TryDuration(text[1..], out var back))
         {
             return back < now - DateTimeOffset.MinValue ? now - back : throw Wrong(text);
+        }
+        if (Ago().Match(text) is { Success: true } ago)
+        {
+            var count = ago.Groups["n"].Value is var n && char.IsAsciiDigit(n[0]) ? double.Parse(n, CultureInfo.InvariantCulture) : 1;
+            var past = TimeSpan.FromSeconds(count * (ago.Groups["unit"].ValueSpan[0] switch { 's' => 1, 'm' => 60, 'h' => 3600, 'd' => 86400, _ => 604800 }));
+            return past < now - DateTimeOffset.MinValue ? now - past : throw Wrong(text);
         }
         if (Rfc3339().IsMatch(text) && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var exact)) return exact.ToUniversalTime();
         if (DateTime.TryParseExact(text, Local, CultureInfo.InvariantCulture, DateTimeStyles.None, out var local)) return In(zone, local);
@@ -64,7 +71,10 @@ internal static partial class Times
     private static DateTimeOffset In(TimeZoneInfo zone, DateTime local) => new DateTimeOffset(local, zone.GetUtcOffset(local)).ToUniversalTime();
 
     private static UsageException Wrong(string text) => new($"'{text}' is no time.",
-        "Use RFC 3339 (2026-11-23T20:15:00Z), a local date and time ('2026-11-23 20:15:00'), a time of today (20:15), or a time before now (-10m, -1h30m).");
+        "Use RFC 3339 (2026-11-23T20:15:00Z), a local date and time ('2026-11-23 20:15:00'), a time of today (20:15), or a time before now (-10m, -1h30m, '5 minutes ago').");
+
+    [GeneratedRegex(@"\A(?<n>\d{1,6}|an?)\s+(?<unit>seconds?|minutes?|hours?|days?|weeks?)\s+ago\z", RegexOptions.CultureInvariant)]
+    private static partial Regex Ago();
 
     [GeneratedRegex(@"\A\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})\z", RegexOptions.CultureInvariant)]
     private static partial Regex Rfc3339();

@@ -22,7 +22,7 @@ internal static class StepLists
 
     public static IReadOnlyList<StepList> All(Bench bench, EndpointPublisher publisher, IProber prober)
     {
-        var json = WeavingJson.Default;
+        var (json, results) = (WeavingJson.Default, ResultJson.Default);
         var collector = new GarbageCollector(bench);
         var start = new WeaveStart(bench);
         return
@@ -30,47 +30,47 @@ internal static class StepLists
             StepList.For(Kinds.Adopt, Version, json.AdoptPlan)
                 .Then(new Examine(bench)).Then(new RecordEnvironment(bench))
                 .Result(p => JsonSerializer.Serialize(new AdoptResult(p.Environment, [.. p.Found.Select(m => m.Machine.Name.Text)],
-                    [.. p.Blueprint!.Networks.Select(n => n.Name.Text)], [.. p.Found.SelectMany(m => m.Disks.Select(d => $"{m.Machine.Name}/{d.Volume}"))]), json.AdoptResult))
+                    [.. p.Blueprint!.Networks.Select(n => n.Name.Text)], [.. p.Found.SelectMany(m => m.Disks.Select(d => $"{m.Machine.Name}/{d.Volume}"))]), results.AdoptResult))
                 .Build(),
             StepList.For(Kinds.Release, Version, json.ReleasePlan)
                 .Then(new CheckRelease(bench)).PointOfNoReturn()
                 .Then(new EndHistory(bench, publisher)).Then(new ReturnVolumes(bench)).Then(new ForgetEnvironment(bench))
-                .Result(p => JsonSerializer.Serialize(new ReleaseResult(p.Environment), json.ReleaseResult))
+                .Result(p => JsonSerializer.Serialize(new ReleaseResult(p.Environment), results.ReleaseResult))
                 .Build(),
             StepList.For(Kinds.Snapshot, Version, json.SnapshotPlan)
                 .Then(new PrepareCapture<SnapshotPlan>(bench)).Then(new TakeCapture<SnapshotPlan>(bench)).Then(new RecordCapture<SnapshotPlan>(bench))
-                .Result(p => JsonSerializer.Serialize(p.Capture.Recorded!, json.SnapshotResult))
+                .Result(p => JsonSerializer.Serialize(p.Capture.Recorded!, results.SnapshotResult))
                 .Build(),
             StepList.For(Kinds.DeleteSnapshot, Version, json.SnapshotDeletePlan)
                 .Then(new MarkSnapshot(bench)).PointOfNoReturn().Then(new ForgetSnapshot(bench, collector))
-                .Result(p => JsonSerializer.Serialize(new SnapshotDeleteResult(p.Environment, p.Snapshot), json.SnapshotDeleteResult))
+                .Result(p => JsonSerializer.Serialize(new SnapshotDeleteResult(p.Environment, p.Snapshot), results.SnapshotDeleteResult))
                 .Build(),
             StepList.For(Kinds.Create, Version, json.CreatePlan)
                 .Then(new ReserveWeave(bench))
                 .Then(new PrepareCapture<CreatePlan>(bench)).Then(new TakeCapture<CreatePlan>(bench)).Then(new RecordCapture<CreatePlan>(bench))
                 .Then(new ForkLayers(bench)).Then(new MakeFence(bench)).Then(new StartCopies(bench, start))
-                .Result(p => JsonSerializer.Serialize(p.Result!, json.CreateResult))
+                .Result(p => JsonSerializer.Serialize(p.Result!, results.CreateResult))
                 .Build(),
             StepList.For(Kinds.Delete, Version, json.DeletePlan)
                 .Then(new MarkWeave(bench)).PointOfNoReturn()
                 .Then(new RetireWeave(bench, publisher)).Then(new ForgetWeave(bench)).Then(new CollectAfterDelete(bench, collector))
-                .Result(p => JsonSerializer.Serialize(new DeleteResult(p.Environment, p.Weave, p.LayersRemoved), json.DeleteResult))
+                .Result(p => JsonSerializer.Serialize(new DeleteResult(p.Environment, p.Weave, p.LayersRemoved), results.DeleteResult))
                 .Build(),
             StepList.For(Kinds.Activate, Version, json.ActivatePlan)
                 .Then(new ProbeWeave(bench, prober)).Then(new SwitchActive(bench, publisher))
-                .Result(p => JsonSerializer.Serialize(new ActivateResult(p.Environment, p.Weave, p.Previous), json.ActivateResult))
+                .Result(p => JsonSerializer.Serialize(new ActivateResult(p.Environment, p.Weave, p.Previous), results.ActivateResult))
                 .Build(),
             StepList.For(Kinds.Power, Version, json.PowerPlan)
                 .Then(new SwitchPower(bench, start))
-                .Result(p => JsonSerializer.Serialize(new PowerResult(p.Environment, p.Weave, p.After), json.PowerResult))
+                .Result(p => JsonSerializer.Serialize(new PowerResult(p.Environment, p.Weave, p.After), results.PowerResult))
                 .Build(),
             StepList.For(Kinds.Publish, Version, json.RoutePlan)
                 .Then(new SettleTarget(bench)).Then(new RecordRoute(bench, publisher)).Then(new PublishRoute(bench, publisher))
-                .Result(p => JsonSerializer.Serialize(RouteResult.Of(p.Route), json.RouteResult))
+                .Result(p => JsonSerializer.Serialize(RouteResult.Of(p.Route), results.RouteResult))
                 .Build(),
             StepList.For(Kinds.Withdraw, Version, json.RoutePlan)
                 .PointOfNoReturn().Then(new WithdrawRoute(bench, publisher))
-                .Result(p => JsonSerializer.Serialize(RouteResult.Of(p.Route), json.RouteResult))
+                .Result(p => JsonSerializer.Serialize(RouteResult.Of(p.Route), results.RouteResult))
                 .Build(),
         ];
     }

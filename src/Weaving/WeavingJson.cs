@@ -29,3 +29,9 @@ namespace WeaveHypervisor.Weaving;
 [JsonSerializable(typeof(RoutePlan))]
 [JsonSerializable(typeof(RouteResult))]
 internal sealed partial class WeavingJson : JsonSerializerContext;
+
+/// <summary>JSON of results, which callers of the interface read: states in the interface's words, "running" and not "Running". Both contexts read either form.</summary>
+internal static class ResultJson
+{
+    public static WeavingJson Default { get; } = new(new JsonSerializerOptions(WeavingJson.Default.Options) { TypeInfoResolver = null, Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase) } });
+}

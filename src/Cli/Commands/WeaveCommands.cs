@@ -24,7 +24,7 @@ internal static class WeaveCommands
     private static Command Create(Verb verb)
     {
         var environment = Verb.Environment();
-        var at = new Option<string?>("--at") { Description = "The time to go to: RFC 3339, a local date and time, a time of today, or back from now (-10m). The newest snapshot at or before it is taken. Without: from now." };
+        var at = new Option<string?>("--at") { Description = "The time to go to: RFC 3339, a local date and time, a time of today, or back from now (-10m, '5 minutes ago'). The newest snapshot at or before it is taken. Without: from now." };
         var snapshot = new Option<string?>("--snapshot") { Description = "The snapshot to start from." };
         var from = new Option<string?>("--from") { Description = "The weave whose line, or whose now, is meant; without: the active one." };
         var id = new Option<string?>("--id") { Description = "Id of the new weave; without: one is made up." };
@@ -34,7 +34,7 @@ internal static class WeaveCommands
         uplink.AcceptOnlyFromAmong("none", "nat");
         var ttl = new Option<string?>("--ttl") { Description = "Delete it by itself after this time, for example 4h." };
         var command = verb.Make("create", "Make a weave: a running copy of the whole environment, from any time of its history or from now, beside the original.",
-            ["weave create shop --at -10m", "weave create shop --at '2026-11-23 20:15' --id audit --ttl 4h", "weave create shop --snapshot snap-0199… --boot", "weave create shop --from test --uplink nat"],
+            ["weave create shop --at -10m", "weave create shop --at '5 minutes ago'", "weave create shop --at '2026-11-23 20:15' --id audit --ttl 4h", "weave create shop --snapshot snap-0199… --boot", "weave create shop --from test --uplink nat"],
             environment, at, snapshot, from, id, boot, noStart, uplink, ttl);
         verb.Begins(command, (parsed, client, stop) =>
         {

@@ -21,7 +21,10 @@ public sealed class VerbTests : IAsyncLifetime
         var original = Guid.Parse(main.Machines.Single(m => m.Name == "web").Uuid);
         _service.Host.Order(original, "before");
 
-        await _service.EndAsync(await client.SnapshotAsync("lab", new() { Label = "good" }, default));
+        var taken = await _service.EndAsync(await client.SnapshotAsync("lab", new() { Label = "good" }, default));
+        // The words of results are those of all else.
+        Assert.Equal("machine", taken.Result!.Value.GetProperty("consistency").GetString());
+        Assert.Equal(["running", "running"], taken.Result.Value.GetProperty("machines").EnumerateArray().Select(m => m.GetProperty("runState").GetString()));
         var snapshot = (await client.ListSnapshotsAsync("lab", default)).Single();
         Assert.Equal(("good", "machine", "ready", "main"), (snapshot.Label, snapshot.Consistency, snapshot.State, snapshot.Weave));
         _service.Host.Order(original, "after");

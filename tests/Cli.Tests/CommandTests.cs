@@ -1,0 +1,158 @@
+using System.CommandLine;
+
+namespace WeaveHypervisor.Cli.Tests;
+
+/// <summary>Which request each command line makes, and which lines are refused before any.</summary>
+public sealed class CommandTests
+{
+    public static TheoryData<string, string> Lines => new()
+    {
+        { "env adopt shop --domain shop-web --domain prod-db-01", """POST environments {"name":"shop","machines":[{"name":"web","domain":"shop-web"},{"domain":"prod-db-01"}]}""" },
+        { "env adopt shop --domain web=prod-web-01 db=prod-db-01", """POST environments {"name":"shop","machines":[{"name":"web","domain":"prod-web-01"},{"name":"db","domain":"prod-db-01"}]}""" },
+        { "env list", "GET environments?limit=200" },
+        { "env show shop", "GET environments/shop" },
+        { "env release shop", "DELETE environments/shop?force=false" },
+        { "env release shop --force", "DELETE environments/shop?force=true" },
+        { "timeline shop", "GET environments/shop/timeline" },
+        { "timeline shop --from -1h --to 13:30", "GET environments/shop/timeline?from=2030-01-01T11%3A00%3A00.000Z&to=2030-01-01T11%3A30%3A00.000Z" },
+        { "snapshot shop", """POST environments/shop/snapshots {"memory":true,"quiesce":false}""" },
+        { "snapshot shop/test --label before-upgrade --disk-only --quiesce", """POST environments/shop/snapshots {"weave":"test","label":"before-upgrade","memory":false,"quiesce":true}""" },
+        { "snapshot list shop", "GET environments/shop/snapshots?limit=200" },
+        { "snapshot show snap-1", "GET snapshots/snap-1" },
+        { "snapshot delete snap-1", "DELETE snapshots/snap-1" },
+        { "create shop", "POST environments/shop/weaves {}" },
+        { "create shop --at -10m", """POST environments/shop/weaves {"timestamp":"2030-01-01T11:50:00.000Z"}""" },
+        { "create shop --at '5 minutes ago'", """POST environments/shop/weaves {"timestamp":"2030-01-01T11:55:00.000Z"}""" },
+        { "create shop --at 10:32", """POST environments/shop/weaves {"timestamp":"2030-01-01T08:32:00.000Z"}""" },
+        { "create shop --at '2029-12-31 20:15' --id audit --ttl 4h --uplink nat", """POST environments/shop/weaves {"weaveId":"audit","timestamp":"2029-12-31T18:15:00.000Z","uplink":"nat","ttl":"4h"}""" },
+        { "create shop --snapshot snap-1 --boot", """POST environments/shop/weaves {"snapshotId":"snap-1","start":"boot"}""" },
+        { "create shop --from test --no-start", """POST environments/shop/weaves {"sourceWeave":"test","start":"none"}""" },
+        { "list shop", "GET environments/shop/weaves?limit=200" },
+        { "show shop/audit", "GET environments/shop/weaves/audit" },
+        { "activate shop/audit", "POST environments/shop/weaves/audit/activate {}" },
+        { "activate shop/audit --probe http://web:8080/health?full=1 --probe-timeout 5", """POST environments/shop/weaves/audit/activate {"probe":{"machine":"web","port":8080,"httpPath":"/health?full=1","timeoutSeconds":5}}""" },
+        { "activate shop/audit --probe tcp://db:5432", """POST environments/shop/weaves/audit/activate {"probe":{"machine":"db","port":5432,"timeoutSeconds":30}}""" },
+        { "delete shop/audit", "DELETE environments/shop/weaves/audit?withSnapshots=false" },
+        { "delete shop/audit --with-snapshots", "DELETE environments/shop/weaves/audit?withSnapshots=true" },
+        { "start shop/audit", "POST environments/shop/weaves/audit/start" },
+        { "stop shop/audit", "POST environments/shop/weaves/audit/stop" },
+        { "stop shop/audit --power-off", "POST environments/shop/weaves/audit/stop?powerOff=true" },
+        { "pause shop/active", "POST environments/shop/weaves/active/pause" },
+        { "resume shop/active", "POST environments/shop/weaves/active/resume" },
+        { "route shop/active 80 --machine web", """POST environments/shop/weaves/active/routes {"machine":"web","targetPort":80}""" },
+        { "route shop/audit 53 --udp --listen 0.0.0.0:5353", """POST environments/shop/weaves/audit/routes {"targetPort":53,"protocol":"udp","listen":"0.0.0.0:5353"}""" },
+        { "route list shop", "GET environments/shop/routes?limit=200" },
+        { "route delete shop route-1", "DELETE environments/shop/routes/route-1" },
+        { "op list", "GET operations?limit=20&unfinished=false" },
+        { "op list --env shop --unfinished --limit 5", "GET operations?limit=5&unfinished=true&environment=shop" },
+        { "op show op-1", "GET operations/op-1" },
+        { "op watch op-1", "GET operations/op-1" },
+        { "op cancel op-1", "POST operations/op-1/cancel" },
+        { "doctor", "GET doctor" },
+        { "doctor --repair", "POST reconcile?repair=true" },
+        { "token list", "GET tokens?limit=200" },
+        { "token create ci", """POST tokens {"name":"ci","role":"viewer"}""" },
+        { "token create ci --role operator --env shop --env lab --ttl 30d", """POST tokens {"name":"ci","role":"operator","environments":["shop","lab"],"ttl":"30d"}""" },
+        { "token revoke ci", "DELETE tokens/ci" },
+        { "version", "GET version" },
+    };
+
+    [Theory, MemberData(nameof(Lines))]
+    public async Task A_line_makes_one_request_and_succeeds(string line, string request)
+    {
+        var run = new CliRun();
+        Assert.Equal((0, ""), (await run.RunLineAsync(line + " --json"), run.Error));
+        Assert.Equal([request], run.Service.Requests);
+        Assert.All(run.Service.Tokens, t => Assert.Equal("secret", t));
+    }
+
+    [Fact]
+    public void Every_command_is_tried_above()
+    {
+        var tried = Lines.Select(row => row.Data.Item1).ToList();
+        var missing = Commands(CommandLine.Build(new CliRun().Host).Root).Where(c => c.Action is not null).Select(c => CommandLine.Path(c).TrimEnd())
+            .Where(path => path != "serve" && !tried.Any(line => line == path || line.StartsWith(path + " ", StringComparison.Ordinal)));
+        Assert.Empty(missing);
+    }
+
+    internal static IEnumerable<Command> Commands(Command command) => command.Subcommands.SelectMany(s => Commands(s).Prepend(s));
+
+    [Theory]
+    [InlineData("", "Required command")]
+    [InlineData("wave shop", "wave")]
+    [InlineData("env", "Required command")]
+    [InlineData("env adopt shop", "--domain")]
+    [InlineData("create", "Required argument missing")]
+    [InlineData("create shop other", "other")]
+    [InlineData("create shop --att -10m", "--att")]
+    [InlineData("create shop --uplink wan", "wan")]
+    [InlineData("create shop --at -10m --snapshot snap-1", "--at and --snapshot")]
+    [InlineData("create shop --boot --no-start", "--boot and --no-start")]
+    [InlineData("create shop --at yesterday-ish", "'yesterday-ish' is no time")]
+    [InlineData("create shop --ttl soon", "'soon' is no duration")]
+    [InlineData("show audit", "'audit' does not name a weave")]
+    [InlineData("show shop/", "'shop/' does not name a weave")]
+    [InlineData("show shop/audit/more", "does not name a weave")]
+    [InlineData("activate shop/audit --probe web:80", "'web:80' is no probe")]
+    [InlineData("activate shop/audit --probe tcp://web", "'tcp://web' is no probe")]
+    [InlineData("route shop/audit http", "http")]
+    [InlineData("token create ci --role owner", "owner")]
+    [InlineData("op list --limit many", "many")]
+    public async Task A_line_that_is_wrong_is_refused_before_any_request_with_what_to_do(string line, string says)
+    {
+        foreach (var json in new[] { false, true })
+        {
+            var run = new CliRun();
+            Assert.Equal(ExitCodes.Usage, await run.RunLineAsync(json ? line + " --json" : line));
+            Assert.Contains(says, run.Error);
+            Assert.Contains("next: ", run.Error);
+            Assert.Empty(run.Service.Requests);
+            Assert.Equal(json, run.Out.Contains("\"fault\": \"invalidRequest\"", StringComparison.Ordinal));
+        }
+    }
+
+    [Fact]
+    public async Task Every_command_has_help_with_examples_that_can_be_run()
+    {
+        var (root, verb) = CommandLine.Build(new CliRun().Host);
+        foreach (var command in Commands(root))
+        {
+            var path = CommandLine.Path(command).TrimEnd();
+            var run = new CliRun();
+            Assert.Equal(0, await run.RunLineAsync(path + " --help"));
+            Assert.False(string.IsNullOrWhiteSpace(command.Description), path);
+            Assert.All(command.Arguments.Cast<Symbol>().Concat(command.Options), s => Assert.False(string.IsNullOrWhiteSpace(s.Description), $"{path} {s.Name}"));
+            Assert.NotEmpty(verb.ExamplesOf(command));
+            Assert.Contains("Examples:", run.Out);
+            Assert.Empty(run.Service.Requests);
+            foreach (var example in verb.ExamplesOf(command))
+            {
+                Assert.Contains(example, run.Out);
+                var words = CliRun.Split(example.Split(" | ")[0]);
+                Assert.Equal("weave", words[0]);
+                Assert.Empty(root.Parse(words[1..]).Errors);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task The_help_of_the_whole_names_commands_examples_exit_codes_and_variables()
+    {
+        var run = new CliRun();
+        Assert.Equal(0, await run.RunAsync("--help"));
+        Golden.Check("help", run.Out);
+    }
+
+    [Theory]
+    [InlineData("shop", "shop-web", "web", "shop-web")]
+    [InlineData("shop", "web", null, "web")]
+    [InlineData("shop", "shop-", null, "shop-")]
+    [InlineData("shop", "shopping-web", null, "shopping-web")]
+    [InlineData("shop", "w=shop-web", "w", "shop-web")]
+    public void A_machine_gets_the_short_name_that_its_domain_suggests(string environment, string text, string? name, string domain)
+    {
+        var machine = Cli.Commands.EnvironmentCommands.Machine(environment, text);
+        Assert.Equal((name, domain), (machine.Name, machine.Domain));
+    }
+
+}

@@ -1,0 +1,148 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using WeaveHypervisor.Client.V1;
+
+namespace WeaveHypervisor.Cli.Tests;
+
+/// <summary>Answers as the service would, from one fixed environment `shop`, and keeps what it was asked. Operations end with their first event unless told otherwise.</summary>
+internal sealed class FakeService : HttpMessageHandler
+{
+    public static readonly DateTimeOffset Noon = CliRun.Noon;
+    private static readonly V1Json Json = V1Json.Default;
+
+    /// <summary>"POST environments/shop/weaves {…}", in order, without what only the first look at an operation asks.</summary>
+    public List<string> Requests { get; } = [];
+    public List<string?> Tokens { get; } = [];
+    /// <summary>Answers in place of the usual; null: the usual.</summary>
+    public Func<string, HttpResponseMessage?> Instead { get; set; } = _ => null;
+    /// <summary>What an operation has become, in order of its events; the last is its end.</summary>
+    public Func<OperationView, IReadOnlyList<OperationView>> Becomes { get; set; } = o => [End(o, "succeeded")];
+    /// <summary>Called with each event before it is sent.</summary>
+    public Action<OperationView> OnEvent { get; set; } = _ => { };
+    private OperationView? _begun;
+
+    public static OperationView Begun(string kind, string subject, JsonElement? result = null) => new()
+    {
+        Id = "op-1", Kind = kind, Environment = subject.Split('/')[0], Subject = subject, RequestedBy = "admin", State = "queued", CreatedAt = Noon, StartedAt = Noon, Result = result,
+        Steps = [new("prepare", "pending", null, null, null), new("capture", "pending", null, null, null)],
+    };
+
+    public static OperationView End(OperationView o, string state, OperationErrorView? error = null) => o with
+    {
+        State = state, EndedAt = Noon.AddMilliseconds(1234), Error = error, Progress = null,
+        Steps = [new("prepare", "done", Noon, Noon.AddMilliseconds(4), null), new("capture", state == "succeeded" ? "done" : "undone", Noon, Noon.AddMilliseconds(1230), state == "succeeded" ? "2 machines [all]" : null)],
+    };
+
+    public static HttpResponseMessage Problem(int status, Problem problem) => Answer(status, problem, Json.Problem, "application/problem+json");
+
+    protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken stop)
+    {
+        var path = request.RequestUri!.PathAndQuery["/api/v1/".Length..];
+        var body = request.Content is null ? "" : " " + await request.Content.ReadAsStringAsync(stop);
+        Tokens.Add(request.Headers.Authorization?.Parameter);
+        if (path == "operations/op-1/events") return Events(stop);
+        Requests.Add($"{request.Method} {path}{body}");
+        if (Instead(Requests[^1]) is { } other) return other;
+        if (request.Method == HttpMethod.Get) return Read(path.Split('?')[0]);
+        return path.Split('?')[0] switch
+        {
+            "reconcile" => Answer(200, Samples.Doctor with { Repaired = ["published 2 routes again"] }, Json.DoctorView),
+            "tokens" => Answer(201, Samples.Token with { Secret = "weave_0123" }, Json.TokenView),
+            "operations/op-1/cancel" => Answer(202, Begun("snapshot", "shop/main") with { State = "running", CancelRequested = true }, Json.OperationView),
+            var p when p.StartsWith("tokens/", StringComparison.Ordinal) => new(HttpStatusCode.NoContent),
+            var p => Answer(202, _begun = Operation(request.Method, p), Json.OperationView),
+        };
+    }
+
+    private static HttpResponseMessage Read(string path) => path switch
+    {
+        "version" => Answer(200, new VersionView("WeaveHypervisor", "0.1.0", "libvirt"), Json.VersionView),
+        "environments" => Answer(200, new Page<EnvironmentView>([Samples.Shop]), Json.PageEnvironmentView),
+        "environments/shop" => Answer(200, Samples.Shop, Json.EnvironmentView),
+        "environments/shop/timeline" => Answer(200, Samples.Timeline, Json.TimelineView),
+        "environments/shop/snapshots" => Answer(200, new Page<SnapshotView>([.. Samples.Timeline.Snapshots]), Json.PageSnapshotView),
+        "snapshots/snap-1" => Answer(200, Samples.Timeline.Snapshots[0], Json.SnapshotView),
+        "environments/shop/weaves" => Answer(200, new Page<WeaveView>([.. Samples.Timeline.Weaves]), Json.PageWeaveView),
+        "environments/shop/weaves/audit" => Answer(200, Samples.Timeline.Weaves[1], Json.WeaveView),
+        "environments/shop/routes" => Answer(200, new Page<RouteView>([Samples.Route]), Json.PageRouteView),
+        "operations" => Answer(200, new Page<OperationView>([End(Begun("snapshot", "shop/main"), "succeeded"), Begun("weave.create", "shop/audit") with { Id = "op-2", State = "running" }]), Json.PageOperationView),
+        "operations/op-1" => Answer(200, End(Begun("snapshot", "shop/main"), "succeeded"), Json.OperationView),
+        "operations/op-3" => Answer(200, End(Begun("snapshot", "shop/main") with { Id = "op-3", Resumptions = 2 }, "undone", new("exhausted", "No space is left.", "Delete something.", ["shop/audit"])), Json.OperationView),
+        "doctor" => Answer(200, Samples.Doctor, Json.DoctorView),
+        "tokens" => Answer(200, new Page<TokenView>([Samples.Token, Samples.Token with { Id = "old", Name = "old", Environments = null, ExpiresAt = null, Revoked = true }]), Json.PageTokenView),
+        _ => Problem(404, new() { Status = 404, Fault = "notFound", Detail = $"There is no '{path}'.", NextStep = "List the environments." }),
+    };
+
+    private static OperationView Operation(HttpMethod method, string path)
+    {
+        var parts = path.Split('/');
+        return (method.Method, parts) switch
+        {
+            ("POST", ["environments"]) => Begun("env.adopt", "shop"),
+            ("DELETE", ["environments", var env]) => Begun("env.release", env),
+            ("POST", [_, var env, "snapshots"]) => Begun("snapshot", $"{env}/main", Samples.SnapshotResult),
+            ("DELETE", ["snapshots", var id]) => Begun("snapshot.delete", $"shop/{id}"),
+            ("POST", [_, var env, "weaves"]) => Begun("weave.create", $"{env}/audit", Samples.CreateResult),
+            ("DELETE", [_, var env, "weaves", var weave]) => Begun("weave.delete", $"{env}/{weave}"),
+            ("POST", [_, var env, "weaves", var weave, "activate"]) => Begun("weave.activate", $"{env}/{weave}", Samples.Element("""{"previous":"main"}""")),
+            ("POST", [_, var env, "weaves", _, "routes"]) => Begun("route.publish", $"{env}/audit:web:80", Samples.Element("""{"connect":"127.0.0.1:20000"}""")),
+            ("DELETE", [_, var env, "routes", var id]) => Begun("route.withdraw", $"{env}/{id}"),
+            ("POST", [_, var env, "weaves", var weave, _]) => Begun("weave.power", $"{env}/{weave}", Samples.Element("""{"state":"paused"}""")),
+            _ => throw new InvalidOperationException($"{method} {path}"),
+        };
+    }
+
+    /// <summary>The events of the operation that was begun last, each read when the reader asks for more.</summary>
+    private HttpResponseMessage Events(CancellationToken stop)
+    {
+        var becomes = Becomes(_begun ?? Begun("snapshot", "shop/main"));
+        var stream = new EventStream(becomes, OnEvent, stop);
+        return new(HttpStatusCode.OK) { Content = new StreamContent(stream) { Headers = { ContentType = new MediaTypeHeaderValue("text/event-stream") } } };
+    }
+
+    private static HttpResponseMessage Answer<T>(int status, T body, JsonTypeInfo<T> type, string media = "application/json") =>
+        new((HttpStatusCode)status) { Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(body, type)) { Headers = { ContentType = new MediaTypeHeaderValue(media) } } };
+
+    /// <summary>One event for each read; after the last one nothing more comes where it is no end.</summary>
+    private sealed class EventStream(IReadOnlyList<OperationView> events, Action<OperationView> onEvent, CancellationToken stop) : Stream
+    {
+        private int _next;
+        private byte[] _left = [];
+        public override bool CanRead => true;
+        public override bool CanSeek => false;
+        public override bool CanWrite => false;
+        public override long Length => throw new NotSupportedException();
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            if (_left.Length == 0)
+            {
+                if (_next == events.Count)
+                {
+                    if (events is [.., { EndedAt: not null }]) return 0;
+                    var never = new TaskCompletionSource();
+                    using var both = CancellationTokenSource.CreateLinkedTokenSource(stop, cancellationToken);
+                    await using var _ = both.Token.Register(() => never.TrySetCanceled(both.Token));
+                    await never.Task;
+                }
+                onEvent(events[_next]);
+                cancellationToken.ThrowIfCancellationRequested();
+                _left = Encoding.UTF8.GetBytes($"event: operation\ndata: {JsonSerializer.Serialize(events[_next++], Json.OperationView)}\n\n");
+            }
+            var count = Math.Min(buffer.Length, _left.Length);
+            _left.AsMemory(0, count).CopyTo(buffer);
+            _left = _left[count..];
+            return count;
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override void Flush() { }
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+        public override void SetLength(long value) => throw new NotSupportedException();
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+    }
+}

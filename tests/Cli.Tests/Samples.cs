@@ -1,0 +1,63 @@
+using System.Text.Json;
+using WeaveHypervisor.Client.V1;
+
+namespace WeaveHypervisor.Cli.Tests;
+
+/// <summary>The environment `shop`: main with two snapshots, a weave made from the first, and one made from a snapshot of that.</summary>
+internal static class Samples
+{
+    private static DateTimeOffset Noon => CliRun.Noon;
+
+    public static JsonElement Element(string json)
+    {
+        using var document = JsonDocument.Parse(json);
+        return document.RootElement.Clone();
+    }
+
+    public static EnvironmentView Shop => new()
+    {
+        Name = "shop", Host = "local", State = "managed", AdoptedAt = Noon.AddDays(-1), ActiveWeave = "main", PreviousActiveWeave = "audit", Machines = ["web", "db"],
+        Networks = [new("front", "10.20.0.1", 24, true), new("back", null, 24, false)], Volumes = [new("web/vda", "/images/web.qcow2", "qcow2")], Weaves = 3, Snapshots = 3,
+    };
+
+    public static TimelineView Timeline => new()
+    {
+        Environment = Shop, Activations = [new("main", Noon.AddDays(-1))],
+        Weaves =
+        [
+            Weave("main", null, "running") with { Active = true },
+            Weave("audit", "snap-1", "paused") with { ExpiresAt = Noon.AddHours(4) },
+            Weave("what-if", "snap-3", "stopped") with { Source = "audit", Drift = ["machine web was stopped by something else"] },
+        ],
+        Snapshots = [Snapshot("snap-1", "main", -60, "before-upgrade"), Snapshot("snap-2", "main", -30, null) with { Parent = "snap-1", Consistency = "crash" }, Snapshot("snap-3", "audit", -10, "[red]") with { Parent = "snap-1", State = "capturing" }],
+    };
+
+    private static WeaveView Weave(string id, string? origin, string state) => new()
+    {
+        Environment = "shop", Id = id, State = state, Active = false, CreatedAt = Noon.AddMinutes(-20), Origin = origin, OriginAt = origin is null ? null : Noon.AddMinutes(origin == "snap-1" ? -60 : -10), Source = origin is null ? null : "main", Uplink = "none", Drift = [],
+        Machines = [new() { Name = "web", Domain = $"weave-{id}-web", Uuid = "00000000-0000-0000-0000-000000000001", RunState = "paused", StartedBy = "memory shared", Addresses = [new("52:54:00:00:00:01", "10.20.0.10", "100.64.1.10")], Volumes = [new("web/vda", "layer-1")] }],
+    };
+
+    private static SnapshotView Snapshot(string id, string weave, int minutes, string? label) => new()
+    {
+        Id = id, Environment = "shop", Weave = weave, At = Noon.AddMinutes(minutes), Label = label, State = "ready", Consistency = "machine", SkewMs = 1.5, LongestPauseMs = 42, MemoryBytes = 256L << 20,
+        Machines = [new() { Name = "web", RunState = "running", Method = "background", PauseMs = 42, MemoryBytes = 256L << 20 }, new() { Name = "db", RunState = "off", Method = "none", Reason = "it was off", PauseMs = 0, MemoryBytes = 0 }],
+    };
+
+    public static RouteView Route => new() { Id = "route-1", Environment = "shop", Weave = "main", FollowsActive = true, Machine = "web", Protocol = "tcp", Listen = "0.0.0.0:8080", Connect = "127.0.0.1:8080", TargetPort = 80, Target = "10.20.0.10:80", CreatedAt = Noon };
+    public static TokenView Token => new("ci", "ci", "operator", ["shop", "lab"], Noon, Noon.AddDays(30), false);
+
+    public static DoctorView Doctor => new("QEMU", "10.0", new Dictionary<string, string> { ["storage"] = "/var/lib/weave-pool" },
+        [new("ok", "kvm", "Hardware virtualization is there.", null), new("warning", "shop/audit", "machine web was stopped by something else.", "See `weave show shop/audit`.")], []);
+
+    public static JsonElement SnapshotResult => Element("""
+        {"snapshot":"snap-4","environment":"shop","weave":"main","at":"2030-01-01T12:00:00.500Z","consistency":"machine","skewMs":1.5,"longestPauseMs":42.25,"storedBytes":268435456,
+         "machines":[{"name":"web","runState":"running","method":"background","reason":null},{"name":"db","runState":"running","method":"suspended","reason":"hugepages"}]}
+        """);
+
+    public static JsonElement CreateResult => Element("""
+        {"environment":"shop","weave":"audit","snapshot":"snap-1","at":"2030-01-01T11:00:00.000Z",
+         "machines":[{"name":"web","runState":"running","method":"shared","createMs":10,"loadMs":20,"resumeMs":1.5},{"name":"db","runState":"off","method":"off","createMs":0,"loadMs":0,"resumeMs":0}],
+         "addresses":[{"machine":"web","mac":"52:54:00:00:00:01","inner":"10.20.0.10","outer":"100.64.1.10"}]}
+        """);
+}
