@@ -13,7 +13,7 @@ packages=(qemu-system-x86 qemu-utils libvirt-daemon-system libvirt-daemon-driver
 
 [ -d /run/systemd/system ] || packages+=(tini)   # see start_libvirt
 
-if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
+if [ -t 1 ] || [ "${WEAVE_COLOR:-}" = always ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold='' dim='' plain=''; fi
 step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 say() { printf '   %s\n' "$*"; }
 note() { printf '%s   %s%s\n' "$dim" "$*" "$plain"; }
