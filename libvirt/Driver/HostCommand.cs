@@ -36,7 +36,10 @@ internal static class HostCommand
         {
             throw new WeaveException(Fault.Unavailable, $"`{program}` cannot be run: {e.Message}", "Install iproute2, nftables, iptables and dnsmasq-base.", e);
         }
+        // Disposing of the process leaves streams open that have been read.
         using (process)
+        using (process.StandardOutput)
+        using (process.StandardError)
         using (var limited = CancellationTokenSource.CreateLinkedTokenSource(stop))
         {
             limited.CancelAfter(limit ?? Limit);

@@ -154,6 +154,7 @@ internal sealed partial class CapturePipe : IDisposable
     private static void Dismiss(Process child)
     {
         using (child)
+        using (child.StandardOutput)
         {
             try
             {
