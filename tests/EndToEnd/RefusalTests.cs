@@ -1,3 +1,5 @@
+using WeaveHypervisor.Client.V1;
+
 namespace WeaveHypervisor.EndToEnd;
 
 /// <summary>What cannot be done is refused clearly, with the next step and the exit code of the table, and leaves nothing half done.</summary>
@@ -142,6 +144,45 @@ public sealed class RefusalTests(LabWorld lab)
             await service.DisposeAsync();
         }
         Assert.Equal(3, (await HostFootprint.DomainsAsync(LabWorld.Prefix)).Count);
+    }
+
+    [Fact]
+    public async Task Where_libvirt_is_not_installed_the_doctor_says_so_and_what_to_install()
+    {
+        // In a mount namespace of its own an empty file lies over the library.
+        const string Line = "for f in /usr/lib/*/libvirt.so.0 /usr/lib/libvirt.so.0 /usr/lib64/libvirt.so.0; do [ ! -e $f ] || mount --bind /dev/null $(readlink -f $f); done; exec \"$1\" doctor --json";
+        var answer = await Shell.RunAsync("unshare", ["-m", "sh", "-c", Line, "sh", lab.Service.Program], new Dictionary<string, string> { ["WEAVE_URL"] = "http://127.0.0.1:1" });
+        Assert.Equal(1, answer.Exit);
+        var finding = LabWorld.Read<DoctorView>(answer.Output).Findings.Single(f => f.Subject == "libvirt");
+        Assert.Equal("error", finding.Level);
+        Assert.Contains("not found", finding.Text);
+        Assert.Contains("Install", finding.NextStep);
+    }
+
+    [Fact]
+    public async Task A_host_that_does_not_allow_background_snapshots_is_told_and_machines_are_suspended_for_their_memory_instead()
+    {
+        const string Setting = "/proc/sys/vm/unprivileged_userfaultfd";
+        await lab.AdoptedAsync();
+        var before = await LabWorld.AnswersAsync(LabWorld.MainWeb);
+        var was = await File.ReadAllTextAsync(Setting);
+        await File.WriteAllTextAsync(Setting, "0");
+        try
+        {
+            Assert.Contains(LabWorld.Read<DoctorView>((await lab.TryWeaveAsync("doctor", "--json")).Output).Findings, f => f.Subject == "userfaultfd" && f.Level != "ok" && f.NextStep is not null);
+            await lab.WeaveAsync("snapshot", LabWorld.Environment);
+            var snapshot = (await lab.TimelineAsync()).Snapshots.Single();
+            Assert.Equal("machine", snapshot.Consistency);
+            Assert.All(snapshot.Machines, m => Assert.Equal("suspended", m.Method));
+            Assert.All(snapshot.Machines, m => Assert.NotNull(m.Reason));
+            Assert.Equal(before.Nonces, (await LabWorld.AnswersAsync(LabWorld.MainWeb)).Nonces);
+            await lab.WeaveAsync("create", LabWorld.Environment, "--snapshot", snapshot.Id, "--id", "copy");
+            Assert.Equal(before.Nonces, (await LabWorld.AnswersAsync(await lab.UrlAsync("copy"))).Nonces);
+        }
+        finally
+        {
+            await File.WriteAllTextAsync(Setting, was);
+        }
     }
 
     [Fact]
