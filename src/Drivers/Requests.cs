@@ -26,7 +26,7 @@ public sealed record CaptureVolume(VolumeName Volume, string Target, LayerRef He
 /// <param name="Skew">Between the first and the last machine's suspension (with a common pause, all states are of one instant nevertheless).</param>
 public sealed record CaptureResult(DateTimeOffset At, Consistency Consistency, TimeSpan Skew, IReadOnlyList<CapturedMachine> Machines);
 
-/// <param name="Method">"background", "private", "suspended", "disk", or "off".</param>
+/// <param name="Method">"background" (write-protected, streamed while the machine runs), "live" (streamed while it runs, the last changes while it is suspended), "private" (its own pages of a shared image), "suspended" (it was paused), "disk", or "off".</param>
 /// <param name="Nics">NICs with the addresses known at the instant.</param>
 public sealed record CapturedMachine(MachineName Name, RunState RunState, MemoryImage? Memory, string Method, string? Reason, TimeSpan Pause, IReadOnlyList<NicBlueprint> Nics);
 

@@ -102,7 +102,7 @@ public sealed record SnapshotMachine
     /// <summary>The layer of each volume that was frozen at the instant.</summary>
     public required IReadOnlyList<VolumeHead> Frozen { get; init; }
     public MemoryImage? Memory { get; init; }
-    /// <summary>How the memory was captured: "background", "private", "suspended", "none".</summary>
+    /// <summary>How the memory was captured: "background", "live", "suspended", "disk", or "off".</summary>
     public required string Method { get; init; }
     /// <summary>Why a better method was not used, or null.</summary>
     public string? Reason { get; init; }

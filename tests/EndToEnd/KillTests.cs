@@ -68,6 +68,28 @@ public sealed class KillTests(LabWorld lab, ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task Killed_while_memory_is_sent_by_live_migration()
+    {
+        await lab.AdoptedAsync();
+        await lab.WeaveAsync("create", LabWorld.Environment, "--id", "copy");
+        var url = await lab.UrlAsync("copy");
+        await LabWorld.AnswersAsync(url);
+        var before = await LabWorld.OrderAsync(url);
+        // Copies share their memory, for which QEMU has no background snapshot.
+        await lab.TryWeaveAsync("snapshot", $"{LabWorld.Environment}/copy", "--no-wait");
+        await KillWhenAsync(() => Task.FromResult(Files("*.part").Any(f => Length(f) > 1 << 20)));
+        Assert.Equal("undone", (await RestartedAsync("snapshot")).State);
+        var after = await LabWorld.OrderAsync(url);
+        Assert.Equal((before.Nonces, before.Orders + 1), (after.Nonces, after.Orders));
+        Assert.Empty(Files("*.part").Concat(Files("*.held")));
+        await lab.WeaveAsync("snapshot", $"{LabWorld.Environment}/copy");
+        var taken = (await lab.TimelineAsync()).Snapshots.Single(s => s.Weave == "copy");
+        Assert.All(taken.Machines, m => Assert.Equal("live", m.Method));
+        output.WriteLine(string.Join(", ", taken.Machines.Select(m => $"{m.Name} paused {m.PauseMs} ms")));
+        await NothingIsLeftAsync();
+    }
+
+    [Fact]
     public async Task Killed_while_it_makes_and_deletes_weaves()
     {
         await lab.AdoptedAsync();

@@ -160,7 +160,7 @@ public sealed class RefusalTests(LabWorld lab)
     }
 
     [Fact]
-    public async Task A_host_that_does_not_allow_background_snapshots_is_told_and_machines_are_suspended_for_their_memory_instead()
+    public async Task A_host_that_does_not_allow_background_snapshots_is_told_and_memory_is_captured_by_live_migration_instead()
     {
         const string Setting = "/proc/sys/vm/unprivileged_userfaultfd";
         await lab.AdoptedAsync();
@@ -173,7 +173,7 @@ public sealed class RefusalTests(LabWorld lab)
             await lab.WeaveAsync("snapshot", LabWorld.Environment);
             var snapshot = (await lab.TimelineAsync()).Snapshots.Single();
             Assert.Equal("machine", snapshot.Consistency);
-            Assert.All(snapshot.Machines, m => Assert.Equal("suspended", m.Method));
+            Assert.All(snapshot.Machines, m => Assert.Equal("live", m.Method));
             Assert.All(snapshot.Machines, m => Assert.NotNull(m.Reason));
             Assert.Equal(before.Nonces, (await LabWorld.AnswersAsync(LabWorld.MainWeb)).Nonces);
             await lab.WeaveAsync("create", LabWorld.Environment, "--snapshot", snapshot.Id, "--id", "copy");

@@ -12,7 +12,9 @@ internal enum MemoryMethod
     None,
     /// <summary>QEMU's background-snapshot: device state at once, RAM streamed while the guest runs.</summary>
     Background,
-    /// <summary>The machine stays suspended until its RAM has been written.</summary>
+    /// <summary>RAM streamed while the guest runs; what it changed meanwhile, and the device state, while it is suspended.</summary>
+    Live,
+    /// <summary>The machine was paused already, and stays so until its RAM has been written.</summary>
     Suspended,
 }
 
@@ -25,6 +27,8 @@ internal sealed class CaptureMember(CaptureMachine machine) : IDisposable
     public RunState Before { get; set; }
     public MemoryMethod Method { get; set; }
     public string? Reason { get; set; }
+    /// <summary>KiB of RAM, as libvirt has it.</summary>
+    public ulong Memory { get; set; }
     public string? SnapshotXml { get; set; }
     public CapturePipe? Pipe { get; set; }
     public bool Frozen { get; set; }

@@ -138,6 +138,7 @@ internal sealed partial class CapturePipe : IDisposable
             (status, _) = await Monitor.MigrationAsync(domain, stop);
         }
         await Monitor.SetCapabilityAsync(domain, "background-snapshot", false, stop);
+        await LivePath.ResetAsync(domain, stop);
         await Monitor.CloseFileAsync(domain, Mark, stop);
         await Monitor.ReleaseFilesAsync(domain, Mark, stop);
     }

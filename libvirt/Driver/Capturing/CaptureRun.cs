@@ -29,6 +29,7 @@ internal sealed class CaptureRun(DriverContext context)
             progress?.Report(new("preparing", 0, 0));
             foreach (var member in members) await PrepareAsync(member, request, stop);
             foreach (var member in members.Where(m => m.Method != MemoryMethod.None)) await PrepareMemoryAsync(member, progress, stop);
+            await ConvergeAsync(members.Where(m => m.Method == MemoryMethod.Live).OrderByDescending(m => m.Memory).ToList(), progress, stop);
             if (request.Quiesce) await Task.WhenAll(members.Where(m => m.Before == RunState.Running).Select(m => FreezeAsync(m, stop)));
             // From here to the end of the pause a cancellation would only lengthen it.
             stop.ThrowIfCancellationRequested();
@@ -128,6 +129,7 @@ internal sealed class CaptureRun(DriverContext context)
         }
         member.SnapshotXml = DiskCut.SnapshotXml(DomainText.Parse(await member.Domain.GetXmlAsync(cancellationToken: stop)), member.Machine);
         if (!request.Memory) return;
+        member.Memory = (await member.Domain.GetInfoAsync(stop)).MaxMemoryKiB;
         member.Method = member.Before == RunState.Running ? MemoryMethod.Background : MemoryMethod.Suspended;
         if (member.Before == RunState.Paused) member.Reason = "the machine was paused";
     }
@@ -143,7 +145,7 @@ internal sealed class CaptureRun(DriverContext context)
             }
             catch (QemuRefusal refusal)
             {
-                member.Method = MemoryMethod.Suspended;
+                member.Method = MemoryMethod.Live;
                 member.Reason = refusal.Text;
             }
         }
@@ -152,6 +154,27 @@ internal sealed class CaptureRun(DriverContext context)
         context.Paths.EnsureFolderOf(member.Machine.FlatPath);
         var bytes = new SynchronousProgress(done => progress?.Report(new($"writing the memory of {member.Machine.Machine.Name}", done, 0)));
         member.Pipe = await CapturePipe.OpenAsync(domain, member.Machine, context.Paths.QemuOwner, name => Note(member, name), bytes, stop);
+    }
+
+    private async Task ConvergeAsync(List<CaptureMember> members, IProgress<Progress>? progress, CancellationToken stop)
+    {
+        // The biggest first: a small one that has nothing left to send would wait for it, suspended.
+        foreach (var member in members)
+        {
+            try
+            {
+                await LivePath.BeginAsync(member.Domain!, stop);
+            }
+            catch (QemuRefusal refusal)
+            {
+                member.Method = MemoryMethod.None;
+                member.Reason = refusal.Text;
+            }
+        }
+        members.RemoveAll(m => m.Method == MemoryMethod.None);
+        if (members.Count == 0) return;
+        progress?.Report(new("sending memory while the machines run", 0, 0));
+        await Task.WhenAll(members.Select(m => LivePath.ConvergeAsync(m.Domain!, context.Clock, stop)));
     }
 
     private static void Note(CaptureMember member, string pipe)
@@ -188,6 +211,7 @@ internal sealed class CaptureRun(DriverContext context)
             m.Suspended = Stopwatch.GetTimestamp();
         });
         var at = context.Clock.GetUtcNow();
+        await Together.RunAsync(members.Where(m => m.Method == MemoryMethod.Live).ToList(), m => LivePath.Halt(m.Domain!));
         await Together.RunAsync(members.Where(m => m.Active).ToList(), m =>
         {
             using var snapshot = m.Domain!.CreateSnapshotNow(m.SnapshotXml!, SnapshotCreateFlags.DiskOnly | SnapshotCreateFlags.ReuseExt | SnapshotCreateFlags.NoMetadata | SnapshotCreateFlags.Atomic);
@@ -208,7 +232,8 @@ internal sealed class CaptureRun(DriverContext context)
         {
             try
             {
-                Monitor.Execute(domain, "migrate", new JsonObject { ["uri"] = CapturePipe.Uri });
+                if (member.Method == MemoryMethod.Live) LivePath.Continue(domain);
+                else Monitor.Execute(domain, "migrate", new JsonObject { ["uri"] = CapturePipe.Uri });
             }
             catch (QemuRefusal refusal)
             {
@@ -218,7 +243,7 @@ internal sealed class CaptureRun(DriverContext context)
             }
         }
         if (member.Method == MemoryMethod.Background) AwaitOwnResume(member);
-        else if (member.Method == MemoryMethod.Suspended) AwaitMigration(domain);
+        else if (member.Method is MemoryMethod.Live or MemoryMethod.Suspended) AwaitMigration(domain);
         if (!member.HeldByUs) return;
         if (domain.GetStateNow().State == DomainState.Paused) domain.ResumeNow();
         member.HeldByUs = false;
@@ -266,7 +291,8 @@ internal sealed class CaptureRun(DriverContext context)
             await CapturePipe.EndAsync(member.Domain!, context.Clock, stop);
             memory = new MemoryImage
             {
-                FlatPath = member.Machine.FlatPath, DeviceStatePath = member.Machine.DeviceStatePath, RamBytes = split.RamBytes, StoredBytes = split.StoredBytes, // The main block of a copy that shares memory bears our name; a machine that is to load a whole stream has the original's.
+                FlatPath = member.Machine.FlatPath, DeviceStatePath = member.Machine.DeviceStatePath, RamBytes = split.RamBytes, StoredBytes = split.StoredBytes,
+                // The main block of a copy that shares memory bears our name; a machine that is to load a whole stream has the original's.
                 MainBlock = split.MainBlock == MigrationStreamSplitter.SharedBlock ? member.Machine.Base?.MainBlock ?? "pc.ram" : split.MainBlock,
             };
         }
@@ -278,7 +304,7 @@ internal sealed class CaptureRun(DriverContext context)
         }
         DurableFile.TryDelete(HeldMark(member.Machine));
         if (memory is null) context.Paths.RemoveEmptyFolders(member.Machine.FlatPath);
-        var method = member.Before == RunState.Off ? "off" : member.Method switch { MemoryMethod.Background => "background", MemoryMethod.Suspended => "suspended", _ => "disk" };
+        var method = member.Before == RunState.Off ? "off" : member.Method switch { MemoryMethod.Background => "background", MemoryMethod.Live => "live", MemoryMethod.Suspended => "suspended", _ => "disk" };
         return new(member.Machine.Machine.Name, member.Before, memory, method, member.Reason, member.Pause, []);
     }
 

@@ -51,7 +51,7 @@ internal sealed class HostInspector(DriverContext context)
     private static void Versions(Version libvirt, Version qemu, List<Finding> findings)
     {
         if (libvirt < new Version(8, 2)) findings.Add(new(FindingLevel.Error, "libvirt", $"libvirt {libvirt} cannot pass files to QEMU's monitor; memory cannot be captured.", "Install libvirt 8.2 or newer."));
-        if (qemu < new Version(6, 0)) findings.Add(new(FindingLevel.Warning, "QEMU", $"QEMU {qemu} has no background snapshot; machines are suspended while their memory is written.", "Install QEMU 6.0 or newer."));
+        if (qemu < new Version(6, 0)) findings.Add(new(FindingLevel.Warning, "QEMU", $"QEMU {qemu} has no background snapshot; machines are paused longer for their memory, which is sent as in a live migration.", "Install QEMU 6.0 or newer."));
         if (libvirt.Major == 9 && libvirt.Minor == 0)
             findings.Add(new(FindingLevel.Note, "libvirt", "libvirt 9.0 may make overlays of machines that are off readable for all (CVE-2025-13193). Layers of this service are made by itself, 0600.", null));
         if (libvirt >= new Version(11, 2) && libvirt < new Version(11, 4))
@@ -64,7 +64,7 @@ internal sealed class HostInspector(DriverContext context)
     {
         var userfault = Read("/proc/sys/vm/unprivileged_userfaultfd");
         findings.Add(userfault == "1" ? new(FindingLevel.Ok, "userfaultfd", "QEMU may write-protect memory in the background: snapshots pause machines for milliseconds.", null)
-            : new(FindingLevel.Warning, "userfaultfd", "vm.unprivileged_userfaultfd is off: machines are suspended while their memory is written.", "Run `sysctl -w vm.unprivileged_userfaultfd=1`, and put it into /etc/sysctl.d."));
+            : new(FindingLevel.Warning, "userfaultfd", "vm.unprivileged_userfaultfd is off: memory is sent as in a live migration, which pauses machines longer.", "Run `sysctl -w vm.unprivileged_userfaultfd=1`, and put it into /etc/sysctl.d."));
         var module = Directory.Exists("/sys/module/kvm_intel") || Directory.Exists("/sys/module/kvm_amd");
         findings.Add(File.Exists("/dev/kvm") && module ? new(FindingLevel.Ok, "KVM", "Hardware virtualisation is there.", null)
             : new(FindingLevel.Note, "KVM", "No usable hardware virtualisation: new machines need <domain type='qemu'>, which is slow. Machines keep the type that they have.", null));

@@ -1,0 +1,81 @@
+using System.Diagnostics;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using LibvirtSharp;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Libvirt.Capturing;
+
+/// <summary>
+/// Memory of a machine where QEMU refuses a background snapshot: an ordinary live migration into the pipe. RAM is sent while the guest runs, and again where it was
+/// changed, until little is left; then the machine is suspended, QEMU is held at `pre-switchover` for the disk cut, and the rest goes with the device state.
+/// </summary>
+internal static class LivePath
+{
+    private const string PauseCapability = "pause-before-switchover";
+    /// <summary>Bytes of changed RAM that are few enough for the pause.</summary>
+    private const long Little = 16L << 20;
+    /// <summary>Passes over the RAM after which a guest that changes it faster than it is written is suspended nevertheless.</summary>
+    private const int MostPasses = 6;
+    /// <summary>QEMU ends a migration by itself when what is left takes less than this. 0: only with nothing left.</summary>
+    private const int Never = 0, AtOnce = 2_000_000, Usual = 300;
+
+    /// <summary>Starts the transfer. QemuRefusal: this machine has a device that cannot be migrated.</summary>
+    public static async Task BeginAsync(LibvirtDomain domain, CancellationToken stop)
+    {
+        await Monitor.SetCapabilityAsync(domain, PauseCapability, true, stop);
+        await Monitor.ExecuteAsync(domain, "migrate-set-parameters", new JsonObject { ["downtime-limit"] = Never }, stop);
+        await Monitor.ExecuteAsync(domain, "migrate", new JsonObject { ["uri"] = CapturePipe.Uri }, stop);
+    }
+
+    /// <summary>Waits until little is left to send, or until it will not become less.</summary>
+    public static async Task ConvergeAsync(LibvirtDomain domain, TimeProvider clock, CancellationToken stop)
+    {
+        while (true)
+        {
+            var answer = await Monitor.ExecuteAsync(domain, "query-migrate", null, stop);
+            if (Status(answer) == "pre-switchover") return;
+            Check(domain, answer);
+            if (answer.TryGetProperty("ram", out var ram))
+            {
+                var passes = ram.TryGetProperty("dirty-sync-count", out var count) ? count.GetInt64() : 0;
+                if (passes >= 2 && ram.GetProperty("remaining").GetInt64() <= Little || passes > MostPasses) return;
+            }
+            await Task.Delay(TimeSpan.FromMilliseconds(10), clock, stop);
+        }
+    }
+
+    /// <summary>With the machine suspended: has QEMU come to the point before its devices are saved, and waits there. Disks are still its own then.</summary>
+    public static void Halt(LibvirtDomain domain)
+    {
+        Monitor.Execute(domain, "migrate-set-parameters", new JsonObject { ["downtime-limit"] = AtOnce });
+        var patience = Stopwatch.StartNew();
+        while (true)
+        {
+            var answer = Monitor.Execute(domain, "query-migrate");
+            if (Status(answer) == "pre-switchover") return;
+            Check(domain, answer);
+            if (patience.Elapsed > TimeSpan.FromSeconds(10)) throw new WeaveException(Fault.Unavailable, $"QEMU did not come to the end of saving the memory of '{domain.Name}' within 10 s.", "Take the snapshot with `--disk-only`, or when the host is less loaded.");
+            Thread.Sleep(1);
+        }
+    }
+
+    /// <summary>Lets the transfer end: the RAM that is left, and the devices.</summary>
+    public static void Continue(LibvirtDomain domain) => Monitor.Execute(domain, "migrate-continue", new JsonObject { ["state"] = "pre-switchover" });
+
+    /// <summary>Puts back what <see cref="BeginAsync"/> and <see cref="Halt"/> have set. Repeatable.</summary>
+    public static async Task ResetAsync(LibvirtDomain domain, CancellationToken stop)
+    {
+        await Monitor.SetCapabilityAsync(domain, PauseCapability, false, stop);
+        await Monitor.ExecuteAsync(domain, "migrate-set-parameters", new JsonObject { ["downtime-limit"] = Usual }, stop);
+    }
+
+    private static string? Status(JsonElement answer) => answer.TryGetProperty("status", out var status) ? status.GetString() : null;
+
+    private static void Check(LibvirtDomain domain, JsonElement answer)
+    {
+        if (Status(answer) is "failed" or "cancelled" or "completed" or null)
+            throw new WeaveException(Fault.Internal, $"QEMU could not save the memory of '{domain.Name}': its migration {Status(answer) ?? "did not begin"}{(answer.TryGetProperty("error-desc", out var error) ? $" ({error.GetString()})" : "")}.",
+                "Look into the machine's log under /var/log/libvirt/qemu, or take the snapshot with `--disk-only`.");
+    }
+}
