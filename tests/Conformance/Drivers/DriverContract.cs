@@ -292,6 +292,21 @@ public abstract class DriverContract
     });
 
     [Fact]
+    public Task Volumes_of_a_machine_that_is_off_are_returned_with_all_that_was_written_too() => WithAsync(1, async (bench, stage) =>
+    {
+        await bench.OrderAsync(stage.AddressOf(0), "one", Stop);
+        await stage.CaptureAsync(memory: false);
+        await bench.OrderAsync(stage.AddressOf(0), "two", Stop);
+        await stage.Driver.ChangePowerAsync([stage[0]], PowerChange.PowerOff, TimeSpan.FromSeconds(30), Stop);
+        await stage.CaptureAsync(memory: false);
+        for (var twice = 0; twice < 2; twice++) await stage.ReturnAllAsync();
+        var facts = await stage.Driver.InspectAsync(stage[0], Stop);
+        Assert.Equal((RunState.Off, stage.Machines[0].Volumes[0].Path), (facts!.RunState, facts.VolumePaths.Values.First()));
+        await stage.Driver.ChangePowerAsync([stage[0]], PowerChange.Start, TimeSpan.FromSeconds(30), Stop);
+        Assert.Equal(["one", "two"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
+    });
+
+    [Fact]
     public Task Owned_things_can_be_removed_one_by_one() => WithAsync(1, async (_, stage) =>
     {
         var (capture, result) = await stage.CaptureAsync(memory: true);
