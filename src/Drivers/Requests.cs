@@ -9,7 +9,7 @@ public sealed record CaptureRequest
     public required SnapshotId Snapshot { get; init; }
     public required IReadOnlyList<CaptureMachine> Machines { get; init; }
     public required bool Memory { get; init; }
-    /// <summary>Freeze file systems by the guest agent first; a guest without an agent is captured without, and the result says so.</summary>
+    /// <summary>Freeze file systems by the guest agent first, in machines whose memory is not captured; a guest without an agent is captured without, and the result says so.</summary>
     public bool Quiesce { get; init; }
 }
 

@@ -30,7 +30,8 @@ internal sealed class CaptureRun(DriverContext context)
             foreach (var member in members) await PrepareAsync(member, request, stop);
             foreach (var member in members.Where(m => m.Method != MemoryMethod.None)) await PrepareMemoryAsync(member, progress, stop);
             await ConvergeAsync(members.Where(m => m.Method == MemoryMethod.Live).OrderByDescending(m => m.Memory).ToList(), progress, stop);
-            if (request.Quiesce) await Task.WhenAll(members.Where(m => m.Before == RunState.Running).Select(m => FreezeAsync(m, stop)));
+            // A memory image of a frozen guest would make copies that wake up frozen; and with memory, disks need no freezing to be consistent.
+            if (request.Quiesce) await Task.WhenAll(members.Where(m => m.Before == RunState.Running && m.Method == MemoryMethod.None).Select(m => FreezeAsync(m, stop)));
             // From here to the end of the pause a cancellation would only lengthen it.
             stop.ThrowIfCancellationRequested();
             var (at, skew) = await PauseAsync(connection, members);
@@ -250,15 +251,16 @@ internal sealed class CaptureRun(DriverContext context)
         member.Resumed = Stopwatch.GetTimestamp();
     }
 
-    /// <summary>With background-snapshot QEMU runs the guest again by itself once its device state is saved; measured: 2–30 ms.</summary>
+    /// <summary>
+    /// With background-snapshot QEMU touches every page (about 50 ms for each GiB, more on a busy host), saves the device state, and runs the guest again by itself.
+    /// Without a limit of time: a guest that ran earlier would change memory that belongs to the instant of the disk cut.
+    /// </summary>
     private static void AwaitOwnResume(CaptureMember member)
     {
-        var patience = Stopwatch.StartNew();
-        while (patience.Elapsed < TimeSpan.FromSeconds(5))
+        while (!Monitor.Execute(member.Domain!, "query-status").GetProperty("running").GetBoolean())
         {
-            if (Monitor.Execute(member.Domain!, "query-status").GetProperty("running").GetBoolean()) break;
             var status = Monitor.Execute(member.Domain!, "query-migrate");
-            if (status.TryGetProperty("status", out var text) && text.GetString() is "failed" or "cancelled") break;
+            if (status.TryGetProperty("status", out var text) && text.GetString() is "failed" or "cancelled" or "completed") break;
             Thread.Sleep(1);
         }
     }

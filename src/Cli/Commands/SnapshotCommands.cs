@@ -13,7 +13,7 @@ internal static class SnapshotCommands
         var environment = new Argument<string>("ENV") { Description = "Name of the environment; ENV/WEAVE for another weave than the active one." };
         var label = new Option<string?>("--label") { Description = "A name for people." };
         var diskOnly = new Option<bool>("--disk-only") { Description = "Without memory: as after a power cut." };
-        var quiesce = new Option<bool>("--quiesce") { Description = "Ask guest agents to freeze file systems first." };
+        var quiesce = new Option<bool>("--quiesce") { Description = "Ask guest agents to freeze file systems first; for machines whose memory is not captured, such as with --disk-only." };
         var command = verb.Make("snapshot", "Take one consistent instant of all machines of a weave; they run on.",
             ["weave snapshot shop --label before-upgrade", "weave snapshot shop/test --disk-only", "weave snapshot list shop"],
             environment, label, diskOnly, quiesce, List(verb), Show(verb), Delete(verb));
