@@ -61,13 +61,11 @@ internal static class Monitor
     public static Task SetCapabilityAsync(LibvirtDomain domain, string capability, bool on, CancellationToken stop) => ExecuteAsync(domain, "migrate-set-capabilities",
         new JsonObject { ["capabilities"] = new JsonArray(new JsonObject { ["capability"] = capability, ["state"] = on }) }, stop);
 
-    /// <summary>Status of `query-migrate` ("none", "setup", "active", "completed", "failed"…) and QEMU's error text where it has one.</summary>
-    public static async Task<(string Status, string? Error)> MigrationAsync(LibvirtDomain domain, CancellationToken stop)
-    {
-        var answer = await ExecuteAsync(domain, "query-migrate", null, stop);
-        return (answer.TryGetProperty("status", out var status) ? status.GetString() ?? "none" : "none",
-            answer.TryGetProperty("error-desc", out var error) ? error.GetString() : null);
-    }
+    /// <inheritdoc cref="MigrationStatus"/>
+    public static MigrationStatus Migration(LibvirtDomain domain) => MigrationStatus.Read(Execute(domain, "query-migrate"));
+
+    /// <inheritdoc cref="MigrationStatus"/>
+    public static async Task<MigrationStatus> MigrationAsync(LibvirtDomain domain, CancellationToken stop) => MigrationStatus.Read(await ExecuteAsync(domain, "query-migrate", null, stop));
 
     private static string Text(string command, JsonObject? arguments)
     {

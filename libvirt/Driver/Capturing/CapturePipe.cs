@@ -130,20 +130,13 @@ internal sealed partial class CapturePipe : IDisposable
     /// </summary>
     public static async Task EndAsync(LibvirtDomain domain, TimeProvider clock, CancellationToken stop)
     {
-        var (status, _) = await Monitor.MigrationAsync(domain, stop);
-        if (Goes(status) && !await Monitor.HasCapabilityAsync(domain, "background-snapshot", stop)) await Monitor.ExecuteAsync(domain, "migrate_cancel", null, stop);
-        while (Goes(status))
-        {
-            await Task.Delay(TimeSpan.FromMilliseconds(5), clock, stop);
-            (status, _) = await Monitor.MigrationAsync(domain, stop);
-        }
+        if ((await Monitor.MigrationAsync(domain, stop)).Goes && !await Monitor.HasCapabilityAsync(domain, "background-snapshot", stop)) await Monitor.ExecuteAsync(domain, "migrate_cancel", null, stop);
+        while ((await Monitor.MigrationAsync(domain, stop)).Goes) await Task.Delay(TimeSpan.FromMilliseconds(5), clock, stop);
         await Monitor.SetCapabilityAsync(domain, "background-snapshot", false, stop);
         await LivePath.ResetAsync(domain, stop);
         await Monitor.CloseFileAsync(domain, Mark, stop);
         await Monitor.ReleaseFilesAsync(domain, Mark, stop);
     }
-
-    private static bool Goes(string status) => status is "setup" or "active" or "device" or "pre-switchover" or "wait-unplug" or "cancelling";
 
     /// <summary>Only after <see cref="EndAsync"/>, or where QEMU has ended: the pipe must not lose its reader before.</summary>
     public void Dispose()

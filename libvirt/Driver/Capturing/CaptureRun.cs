@@ -66,7 +66,7 @@ internal sealed class CaptureRun(DriverContext context)
         foreach (var machine in request.Machines)
         {
             using var domain = await context.Host.FindDomainAsync(machine.Machine, stop);
-            IReadOnlyDictionary<string, string> live = new Dictionary<string, string>(), stored = live;
+            IReadOnlyDictionary<string, string> live = new Dictionary<string, string>();
             if (domain is not null)
                 await context.Host.CallAsync($"end the capture of {Ids.Quote(machine.Machine.HypervisorName)}", async connection =>
                 {
@@ -259,8 +259,7 @@ internal sealed class CaptureRun(DriverContext context)
     {
         while (!Monitor.Execute(member.Domain!, "query-status").GetProperty("running").GetBoolean())
         {
-            var status = Monitor.Execute(member.Domain!, "query-migrate");
-            if (status.TryGetProperty("status", out var text) && text.GetString() is "failed" or "cancelled" or "completed") break;
+            if (Monitor.Migration(member.Domain!).Status is "failed" or "cancelled" or "completed") break;
             Thread.Sleep(1);
         }
     }
@@ -269,10 +268,10 @@ internal sealed class CaptureRun(DriverContext context)
     {
         while (true)
         {
-            var status = Monitor.Execute(domain, "query-migrate").TryGetProperty("status", out var text) ? text.GetString() : null;
+            var now = Monitor.Migration(domain);
             // "completed" comes a moment before the run state leaves finish-migrate, and until then QEMU refuses to go on ("Migration is not finalized yet").
-            if (status is "completed" && Monitor.Execute(domain, "query-status").GetProperty("status").GetString() != "finish-migrate") return;
-            if (status is "failed" or "cancelled") throw new WeaveException(Fault.Internal, $"QEMU could not save the memory of '{domain.Name}': its migration {status}.", "Look into the machine's log under /var/log/libvirt/qemu.");
+            if (now.Status == "completed" && Monitor.Execute(domain, "query-status").GetProperty("status").GetString() != "finish-migrate") return;
+            if (now.Status is "failed" or "cancelled") throw now.ToFault(domain.Name);
             Thread.Sleep(1);
         }
     }
@@ -284,9 +283,9 @@ internal sealed class CaptureRun(DriverContext context)
         {
             while (true)
             {
-                var (status, error) = await Monitor.MigrationAsync(member.Domain!, stop);
-                if (status == "completed") break;
-                if (status is "failed" or "cancelled" or "none") throw new WeaveException(Fault.Internal, $"QEMU could not save the memory of '{member.Name}': {error ?? status}.", "Look into the machine's log under /var/log/libvirt/qemu, or take the snapshot with `--disk-only`.");
+                var now = await Monitor.MigrationAsync(member.Domain!, stop);
+                if (now.Status == "completed") break;
+                if (now.Status is "failed" or "cancelled" or "none") throw now.ToFault(member.Name);
                 await Task.Delay(TimeSpan.FromMilliseconds(5), context.Clock, stop);
             }
             var split = await member.Pipe!.Split;

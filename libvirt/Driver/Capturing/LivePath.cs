@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using LibvirtSharp;
 using WeaveHypervisor.Model;
@@ -33,14 +32,10 @@ internal static class LivePath
     {
         while (true)
         {
-            var answer = await Monitor.ExecuteAsync(domain, "query-migrate", null, stop);
-            if (Status(answer) == "pre-switchover") return;
-            Check(domain, answer);
-            if (answer.TryGetProperty("ram", out var ram))
-            {
-                var passes = ram.TryGetProperty("dirty-sync-count", out var count) ? count.GetInt64() : 0;
-                if (passes >= 2 && ram.GetProperty("remaining").GetInt64() <= Little || passes > MostPasses) return;
-            }
+            var now = await Monitor.MigrationAsync(domain, stop);
+            if (now.Status == "pre-switchover") return;
+            if (!now.Goes) throw now.ToFault(domain.Name);
+            if (now.Passes >= 2 && now.Remaining <= Little || now.Passes > MostPasses) return;
             await Task.Delay(TimeSpan.FromMilliseconds(10), clock, stop);
         }
     }
@@ -52,9 +47,9 @@ internal static class LivePath
         var patience = Stopwatch.StartNew();
         while (true)
         {
-            var answer = Monitor.Execute(domain, "query-migrate");
-            if (Status(answer) == "pre-switchover") return;
-            Check(domain, answer);
+            var now = Monitor.Migration(domain);
+            if (now.Status == "pre-switchover") return;
+            if (!now.Goes) throw now.ToFault(domain.Name);
             if (patience.Elapsed > TimeSpan.FromSeconds(10)) throw new WeaveException(Fault.Unavailable, $"QEMU did not come to the end of saving the memory of '{domain.Name}' within 10 s.", "Take the snapshot with `--disk-only`, or when the host is less loaded.");
             Thread.Sleep(1);
         }
@@ -68,14 +63,5 @@ internal static class LivePath
     {
         await Monitor.SetCapabilityAsync(domain, PauseCapability, false, stop);
         await Monitor.ExecuteAsync(domain, "migrate-set-parameters", new JsonObject { ["downtime-limit"] = Usual }, stop);
-    }
-
-    private static string? Status(JsonElement answer) => answer.TryGetProperty("status", out var status) ? status.GetString() : null;
-
-    private static void Check(LibvirtDomain domain, JsonElement answer)
-    {
-        if (Status(answer) is "failed" or "cancelled" or "completed" or null)
-            throw new WeaveException(Fault.Internal, $"QEMU could not save the memory of '{domain.Name}': its migration {Status(answer) ?? "did not begin"}{(answer.TryGetProperty("error-desc", out var error) ? $" ({error.GetString()})" : "")}.",
-                "Look into the machine's log under /var/log/libvirt/qemu, or take the snapshot with `--disk-only`.");
     }
 }

@@ -136,9 +136,9 @@ internal sealed class CopyStarter(DriverContext context, Func<FenceTag, int, str
     {
         for (var tries = 0; ; tries++)
         {
-            var (status, error) = await Monitor.MigrationAsync(domain, stop);
-            if (status == "completed") return;
-            if (status is "failed" or "cancelled") throw new WeaveException(Fault.DataLoss, $"QEMU could not load the memory of '{copy.Machine.Name}': {error ?? status}.",
+            var now = await Monitor.MigrationAsync(domain, stop);
+            if (now.Status == "completed") return;
+            if (now.Status is "failed" or "cancelled") throw new WeaveException(Fault.DataLoss, $"QEMU could not load the memory of '{copy.Machine.Name}': {now.Error ?? now.Status}.",
                 "Start the weave from its disks with `--boot`, and look into the machine's log under /var/log/libvirt/qemu.");
             await Task.Delay(TimeSpan.FromMilliseconds(tries < 100 ? 1 : 20), context.Clock, stop);
         }
