@@ -51,14 +51,15 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>
     /// One consistent instant over all machines of <paramref name="request"/>: each volume's head is frozen and its new head (made by this call)
     /// takes over; with memory, memory images of the same instant are written. Returns when everything is on disk. A machine that is off is
-    /// captured as off; one that is paused stays paused. Reasons for a lesser method than the best are in the result.
+    /// captured as off; one that is paused stays paused. Reasons for a lesser method than the best are in the result. An image may share the flat file of
+    /// <see cref="CaptureMachine.Base"/> or <see cref="CaptureMachine.Newest"/> (<see cref="MemoryImage.SharesBase"/>), which is then needed as long as that image is.
     /// On error or cancellation the machines run on; heads may have been switched: <see cref="AbandonCaptureAsync"/> tells.
     /// </summary>
     Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop);
 
     /// <summary>
-    /// Clears away after a capture that failed or died at any point: ends its memory transfer, resumes machines that it paused, removes its memory
-    /// images and those new heads that did not take over. Answers for each volume which of the two heads is the live one now. May be called any number of times.
+    /// Clears away after a capture that failed or died at any point: ends its memory transfer, resumes machines that it paused, removes its own memory
+    /// files (never one of an earlier image) and those new heads that did not take over. Answers for each volume which of the two heads is the live one now. May be called any number of times.
     /// </summary>
     Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop);
 

@@ -14,8 +14,9 @@ public sealed record CaptureRequest
 }
 
 /// <param name="Exists">False for a copy that is off: the hypervisor has no such machine; only layers are made.</param>
-/// <param name="Base">The memory image that the machine was started from and may still map, or null.</param>
-public sealed record CaptureMachine(MachineRef Machine, bool Exists, IReadOnlyList<CaptureVolume> Volumes, string FlatPath, string DeviceStatePath, MemoryImage? Base = null);
+/// <param name="Base">The memory image that the machine was started from and may still map, or null. To be verified by the driver.</param>
+/// <param name="Newest">The newest memory image on the machine's line, or null: only what differs from its flat file need be stored. To be verified by the driver.</param>
+public sealed record CaptureMachine(MachineRef Machine, bool Exists, IReadOnlyList<CaptureVolume> Volumes, string FlatPath, string DeviceStatePath, MemoryImage? Base = null, MemoryImage? Newest = null);
 
 /// <param name="Target">The hypervisor's device name.</param>
 /// <param name="Head">The live layer, to be frozen.</param>

@@ -3,17 +3,20 @@ namespace WeaveHypervisor.Model;
 /// <summary>One disk file: which layer it is, where it is, how it is written. The path was chosen by the driver.</summary>
 public sealed record LayerRef(LayerId Id, string Path, DiskFormat Format, long VirtualSize);
 
-/// <summary>The memory of one machine at one snapshot: a flat RAM file and a device-state stream.</summary>
+/// <summary>
+/// The memory of one machine at one snapshot: a flat RAM file (a base) and a device-state stream. Images of one machine may share a base: then the stream of each holds
+/// the pages that differ from it. A base is never written again, and is removed with the last image that needs it.
+/// </summary>
 public sealed record MemoryImage
 {
     /// <summary>Flat file: page N of the main RAM block at offset N × 4096, holes for zero pages.</summary>
     public required string FlatPath { get; init; }
-    /// <summary>Migration stream without the pages of the main block.</summary>
+    /// <summary>Migration stream with no page of the main block but those that differ from a base that is shared.</summary>
     public required string DeviceStatePath { get; init; }
     public required long RamBytes { get; init; }
-    /// <summary>Bytes allocated on disk by both files.</summary>
+    /// <summary>Bytes allocated on disk by this image's own files: not by a base that was there before.</summary>
     public required long StoredBytes { get; init; }
-    /// <summary>The flat file belongs to another image (a base) and only the device state is this image's own.</summary>
+    /// <summary>The flat file was made by an earlier image, and only the device state by this one.</summary>
     public bool SharesBase { get; init; }
     /// <summary>Name of the main RAM block in the source, needed where the whole stream must be rebuilt.</summary>
     public required string MainBlock { get; init; }

@@ -187,6 +187,8 @@ internal sealed class SimulatedMachine
     public HashSet<string> Held { get; } = [];
     /// <summary>A capture has paused it and has not resumed it yet: after a crash it is let go only where this stands, because its user may have paused it.</summary>
     public bool PausedByCapture { get; set; }
+    /// <summary>The flat memory file that its RAM is a private map of; null where it was booted.</summary>
+    public string? Maps { get; set; }
     public string Nonce { get; set; } = "";
     public int Counter { get; set; }
 
@@ -194,7 +196,7 @@ internal sealed class SimulatedMachine
     {
         var clone = new SimulatedMachine
         {
-            Ref = Ref, RunState = RunState, MemoryBytes = MemoryBytes, Nics = Nics, MemoryRefusal = MemoryRefusal, Tag = Tag, PausedByCapture = PausedByCapture, Nonce = Nonce, Counter = Counter,
+            Ref = Ref, RunState = RunState, MemoryBytes = MemoryBytes, Nics = Nics, MemoryRefusal = MemoryRefusal, Tag = Tag, PausedByCapture = PausedByCapture, Nonce = Nonce, Counter = Counter, Maps = Maps,
         };
         foreach (var (target, disk) in Disks) clone.Disks[target] = disk;
         clone.Refusals.AddRange(Refusals);
@@ -206,6 +208,7 @@ internal sealed class SimulatedMachine
     {
         Nonce = Guid.NewGuid().ToString("N");
         Counter = 0;
+        Maps = null;
     }
 }
 

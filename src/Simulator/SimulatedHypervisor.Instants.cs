@@ -47,7 +47,7 @@ public sealed partial class SimulatedHypervisor
                     if (request.Memory && machine.MemoryRefusal is null)
                     {
                         memory = SaveMemory(machine, member);
-                        method = state == RunState.Paused ? "suspended" : member.Base is null ? "background" : "private";
+                        method = Maps(machine, member.Base) ? "private" : state == RunState.Paused ? "suspended" : "background";
                     }
                     else (method, reason) = ("disk", request.Memory ? machine.MemoryRefusal : null);
                 }
@@ -144,42 +144,59 @@ public sealed partial class SimulatedHypervisor
         return new(name, machine.RunState, copy.Memory is null ? "boot" : "shared", null, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1));
     }
 
+    private static bool Maps(SimulatedMachine machine, MemoryImage? image) => image is not null && machine.Maps == image.FlatPath && File.Exists(image.FlatPath);
+
+    /// <summary>On the base that the machine maps, or on that of the newest image where the machine was not booted since; else a base of its own.</summary>
     private static MemoryImage SaveMemory(SimulatedMachine machine, CaptureMachine member)
     {
+        var shared = Maps(machine, member.Base) ? member.Base
+            : member.Newest is { } newest && newest.RamBytes == machine.MemoryBytes && File.Exists(newest.FlatPath) && ReadRam(newest.FlatPath).Nonce == machine.Nonce ? newest : null;
         DurableFile.CreateDirectory(Path.GetDirectoryName(member.FlatPath)!, FolderMode);
-        DurableFile.Write(member.FlatPath, file =>
-        {
-            JsonSerializer.Serialize(file, new SavedRam(machine.Nonce, machine.Counter), RamJson.Default.SavedRam);
-            file.WriteByte(0);
-            file.SetLength(machine.MemoryBytes);
-        });
-        DurableFile.Write(member.DeviceStatePath, file => file.Write("device state"u8));
+        if (shared is null)
+            DurableFile.Write(member.FlatPath, file =>
+            {
+                WriteRam(file, machine);
+                file.SetLength(machine.MemoryBytes);
+            });
+        DurableFile.Write(member.DeviceStatePath, file => WriteRam(file, machine));
         return new()
         {
-            FlatPath = member.FlatPath, DeviceStatePath = member.DeviceStatePath, RamBytes = machine.MemoryBytes, MainBlock = "pc.ram",
-            StoredBytes = FileFacts.Read(member.FlatPath).AllocatedBytes + FileFacts.Read(member.DeviceStatePath).AllocatedBytes,
+            FlatPath = shared?.FlatPath ?? member.FlatPath, DeviceStatePath = member.DeviceStatePath, RamBytes = machine.MemoryBytes, MainBlock = "pc.ram", SharesBase = shared is not null,
+            StoredBytes = (shared is null ? FileFacts.Read(member.FlatPath).AllocatedBytes : 0) + FileFacts.Read(member.DeviceStatePath).AllocatedBytes,
         };
     }
 
+    /// <summary>The present of the RAM is in the device state, as the pages that differ are; the base must be there all the same.</summary>
     private static void LoadMemory(SimulatedMachine machine, MemoryImage memory)
     {
-        var (handle, facts) = FileFacts.OpenRegular(memory.FlatPath);
+        if (FileFacts.Read(memory.FlatPath).Length is var length && length != memory.RamBytes)
+            throw new WeaveException(Fault.DataLoss, $"The memory image {Ids.Quote(memory.FlatPath)} has {length} bytes, not {memory.RamBytes}.", "Use another snapshot.");
+        ReadRam(memory.FlatPath);
+        var saved = ReadRam(memory.DeviceStatePath);
+        (machine.Nonce, machine.Counter, machine.Maps) = (saved.Nonce, saved.Counter, memory.FlatPath);
+    }
+
+    private static void WriteRam(Stream file, SimulatedMachine machine)
+    {
+        JsonSerializer.Serialize(file, new SavedRam(machine.Nonce, machine.Counter), RamJson.Default.SavedRam);
+        file.WriteByte(0);
+    }
+
+    private static SavedRam ReadRam(string path)
+    {
+        var (handle, facts) = FileFacts.OpenRegular(path);
         using (handle)
         {
-            FileFacts.Read(memory.DeviceStatePath);
-            if (facts.Length != memory.RamBytes) throw new WeaveException(Fault.DataLoss, $"The memory image {Ids.Quote(memory.FlatPath)} has {facts.Length} bytes, not {memory.RamBytes}.");
             var head = new byte[Math.Min(4096, facts.Length)];
             var length = head.AsSpan(0, RandomAccess.Read(handle, head, 0)).IndexOf((byte)0);
-            SavedRam? saved;
             try
             {
-                saved = JsonSerializer.Deserialize(head.AsSpan(0, Math.Max(0, length)), RamJson.Default.SavedRam);
+                return JsonSerializer.Deserialize(head.AsSpan(0, Math.Max(0, length)), RamJson.Default.SavedRam)!;
             }
             catch (JsonException error)
             {
-                throw new WeaveException(Fault.DataLoss, $"The memory image {Ids.Quote(memory.FlatPath)} is damaged.", "Use another snapshot.", error);
+                throw new WeaveException(Fault.DataLoss, $"The memory image {Ids.Quote(path)} is damaged.", "Use another snapshot.", error);
             }
-            (machine.Nonce, machine.Counter) = (saved!.Nonce, saved.Counter);
         }
     }
 

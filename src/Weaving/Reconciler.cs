@@ -74,7 +74,7 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
         try
         {
             var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
-            var images = (await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop)).SelectMany(s => s.MemoryFiles()).ToList();
+            var images = (await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop)).SelectMany(s => s.MemoryFiles()).ToHashSet(StringComparer.Ordinal);
             var missing = (await bench.Driver.FindMissingAsync([.. layers.Values.Select(l => l.Path), .. images], stop)).ToHashSet();
             foreach (var path in missing)
                 findings.Add(new(FindingLevel.Error, environment.Id.Text, $"its {(images.Contains(path) ? "memory image" : "layer")} {Ids.Quote(path)} is gone.", "Put it back where it was; snapshots and weaves that need it cannot be used without it."));

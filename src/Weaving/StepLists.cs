@@ -53,7 +53,7 @@ internal static class StepLists
                 .Build(),
             StepList.For(Kinds.Delete, Version, json.DeletePlan)
                 .Then(new MarkWeave(bench)).PointOfNoReturn()
-                .Then(new RetireWeave(bench, publisher)).Then(new ForgetWeave(bench)).Then(new CollectAfterDelete(bench, collector))
+                .Then(new RetireWeave(bench, publisher)).Then(new ForgetWeave(bench)).Then(new CollectAfterDelete(collector))
                 .Result(p => JsonSerializer.Serialize(new DeleteResult(p.Environment, p.Weave, p.LayersRemoved), results.DeleteResult))
                 .Build(),
             StepList.For(Kinds.Activate, Version, json.ActivatePlan)

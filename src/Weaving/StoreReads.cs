@@ -30,8 +30,6 @@ internal static class StoreReads
 
     public static string Target(this MachineBlueprint machine, VolumeName volume) => machine.Volumes.First(v => v.Name == volume).Target;
 
-    /// <summary>Paths of all files of the memory images of a snapshot.</summary>
-    public static IEnumerable<string> MemoryFiles(this Snapshot snapshot) => snapshot.Machines
-        .Where(m => m.Memory is not null)
-        .SelectMany(m => m.Memory!.SharesBase ? [m.Memory.DeviceStatePath] : new[] { m.Memory.FlatPath, m.Memory.DeviceStatePath });
+    /// <summary>Paths of all files that the memory images of a snapshot need, those among them that other snapshots need too.</summary>
+    public static IEnumerable<string> MemoryFiles(this Snapshot snapshot) => snapshot.Machines.Select(m => m.Memory).OfType<MemoryImage>().SelectMany(m => new[] { m.FlatPath, m.DeviceStatePath });
 }

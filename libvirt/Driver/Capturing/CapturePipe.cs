@@ -50,7 +50,7 @@ internal sealed partial class CapturePipe : IDisposable
             await Monitor.PassFileAsync(domain, Mark, (int)pipe.ClientSafePipeHandle.DangerousGetHandle(), stop);
             // QEMU holds the only write end now: when it closes it, the stream ends.
             pipe.DisposeLocalCopyOfClientHandle();
-            var splitter = new MigrationStreamSplitter { Owner = owner };
+            var splitter = new MigrationStreamSplitter { Owner = owner, Base = machine.Newest };
             return new(pipe, standIn) { Split = Task.Run(() => ReadAsync(splitter, pipe, machine, progress, stop), CancellationToken.None) };
         }
         catch

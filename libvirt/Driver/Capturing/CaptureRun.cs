@@ -130,6 +130,7 @@ internal sealed class CaptureRun(DriverContext context)
         }
         member.SnapshotXml = DiskCut.SnapshotXml(DomainText.Parse(await member.Domain.GetXmlAsync(cancellationToken: stop)), member.Machine);
         if (!request.Memory) return;
+        if (member.Machine.Newest is { } newest) context.Paths.RequireOurs(newest.FlatPath);
         member.Memory = (await member.Domain.GetInfoAsync(stop)).MaxMemoryKiB;
         member.Method = member.Before == RunState.Running ? MemoryMethod.Background : MemoryMethod.Suspended;
         if (member.Before == RunState.Paused) member.Reason = "the machine was paused";
@@ -292,9 +293,10 @@ internal sealed class CaptureRun(DriverContext context)
             await CapturePipe.EndAsync(member.Domain!, context.Clock, stop);
             memory = new MemoryImage
             {
-                FlatPath = member.Machine.FlatPath, DeviceStatePath = member.Machine.DeviceStatePath, RamBytes = split.RamBytes, StoredBytes = split.StoredBytes,
+                FlatPath = split.SharesBase ? member.Machine.Newest!.FlatPath : member.Machine.FlatPath, DeviceStatePath = member.Machine.DeviceStatePath, SharesBase = split.SharesBase,
+                RamBytes = split.RamBytes, StoredBytes = split.StoredBytes,
                 // The main block of a copy that shares memory bears our name; a machine that is to load a whole stream has the original's.
-                MainBlock = split.MainBlock == MigrationStreamSplitter.SharedBlock ? member.Machine.Base?.MainBlock ?? "pc.ram" : split.MainBlock,
+                MainBlock = split.MainBlock == MigrationStreamSplitter.SharedBlock ? (member.Machine.Base ?? member.Machine.Newest)?.MainBlock ?? "pc.ram" : split.MainBlock,
             };
         }
         else if (member.Pipe is { } unused)

@@ -43,6 +43,15 @@ internal static class MigrationFormat
         if ((flag & Continue) == 0) WriteName(to, block);
     }
 
+    /// <summary>Writes a whole record of a page; pages of zeros are written as such. <paramref name="again"/>: the record before was of the same block.</summary>
+    public static void WritePage(Stream to, string block, RamPage page, bool again)
+    {
+        var zero = page.Data.Span.IndexOfAnyExcept((byte)0) < 0;
+        WritePageHead(to, block, page.Address, (zero ? ZeroPage : Page) | (again ? Continue : 0));
+        if (zero) to.WriteByte(0);
+        else to.Write(page.Data.Span);
+    }
+
     public static void WriteSectionHead(Stream to, byte type, uint section) => WriteByteAndWord(to, type, section);
     public static void WriteFooter(Stream to, uint section) => WriteByteAndWord(to, Footer, section);
 

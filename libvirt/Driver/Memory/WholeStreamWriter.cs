@@ -9,7 +9,7 @@ public readonly record struct RamPage(long Address, ReadOnlyMemory<byte> Data);
 
 /// <summary>
 /// Writes an ordinary migration stream again from a memory image, for a machine whose RAM cannot be mapped from the flat file (NUMA cells, hugepages,
-/// a confined QEMU). Zero pages are not sent: RAM of a machine that waits for a migration is zero.
+/// a confined QEMU). Pages that the device state holds, because they differ from a shared base, come after those of the flat file, and win. Zero pages are not sent: RAM of a machine that waits for a migration is zero.
 /// </summary>
 public static class WholeStreamWriter
 {
@@ -160,22 +160,13 @@ internal static class RamInjection
         public async ValueTask RamStartedAsync(uint section, CancellationToken stop)
         {
             WriteSectionHead(_pending, SectionPart, section);
-            var again = 0UL;
+            var again = false;
             foreach (var page in pages(_blocks[_main]))
             {
                 if (page.Address % PageSize != 0 || page.Address < 0 || page.Address > _blocks[_main].Length - PageSize || page.Data.Length != PageSize)
                     throw new WeaveException(Fault.Internal, $"A page at {page.Address} does not fit into RAM of {_blocks[_main].Length} bytes.");
-                if (page.Data.Span.IndexOfAnyExcept((byte)0) < 0)
-                {
-                    WritePageHead(_pending, _blocks[_main].Name, page.Address, ZeroPage | again);
-                    _pending.WriteByte(0);
-                }
-                else
-                {
-                    WritePageHead(_pending, _blocks[_main].Name, page.Address, MigrationFormat.Page | again);
-                    _pending.Write(page.Data.Span);
-                }
-                again = Continue;
+                WritePage(_pending, _blocks[_main].Name, page, again);
+                again = true;
                 if (_pending.Length >= DrainAt) await DrainAsync(stop);
             }
             WriteEndOfPart(_pending);

@@ -80,7 +80,7 @@ internal sealed class EndHistory(Bench bench, EndpointPublisher publisher) : ISt
         }
         var snapshots = await bench.Store.ListSnapshotsAsync(id, null, null, stop);
         context.Progress.Report(new($"deleting {snapshots.Count} snapshots"));
-        await bench.Driver.DeleteFilesAsync([.. snapshots.SelectMany(s => s.MemoryFiles())], stop);
+        await bench.Driver.DeleteFilesAsync([.. snapshots.SelectMany(s => s.MemoryFiles()).Distinct(StringComparer.Ordinal)], stop);
         await bench.Store.CommitAsync(new StoreChange { DeleteSnapshots = [.. snapshots.Select(s => s.Id)] }, context.Lease, stop);
         await new GarbageCollector(bench).CollectAsync(id, context.Lease, stop);
     }

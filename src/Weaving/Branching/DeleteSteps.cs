@@ -14,7 +14,7 @@ internal sealed class DeletePlan
     /// <summary>Set where it is deleted because its time was over: then only the weave that ends at that time is meant, not a later one of the same id.</summary>
     public DateTimeOffset? ExpiredAt { get; set; }
     public WeaveState? Before { get; set; }
-    /// <summary>Filled before the weave is forgotten: what is still to be removed then.</summary>
+    /// <summary>Filled before the weave is forgotten: what its snapshots' memory images need; those files go then that no other snapshot needs.</summary>
     public List<string> MemoryFiles { get; set; } = [];
     public int LayersRemoved { get; set; }
 }
@@ -91,13 +91,13 @@ internal sealed class ForgetWeave(Bench bench) : IStep<DeletePlan>
     public Task UndoAsync(StepContext<DeletePlan> context, CancellationToken stop) => Task.CompletedTask;
 }
 
-internal sealed class CollectAfterDelete(Bench bench, GarbageCollector collector) : IStep<DeletePlan>
+internal sealed class CollectAfterDelete(GarbageCollector collector) : IStep<DeletePlan>
 {
     public string Name => "collect";
 
     public async Task DoAsync(StepContext<DeletePlan> context, CancellationToken stop)
     {
-        await bench.Driver.DeleteFilesAsync(context.Plan.MemoryFiles, stop);
+        await collector.RemoveMemoryAsync(context.Plan.Environment, context.Plan.MemoryFiles, stop);
         context.Plan.LayersRemoved += await collector.CollectAsync(context.Plan.Environment, context.Lease, stop);
         context.Note = $"{context.Plan.LayersRemoved} layers removed";
     }

@@ -3,6 +3,7 @@ using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Retention;
+using WeaveHypervisor.Weaving.Timelines;
 
 namespace WeaveHypervisor.Weaving.Capture;
 
@@ -36,16 +37,17 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
             .Sum(m => plan.Blueprint.Machine(m.Name).MemoryBytes) : 0;
         await SpaceGuard.CheckAsync(bench, memory + bench.Options.BytesPerLayer * weave.Machines.Sum(m => m.Heads.Count), $"The snapshot of '{plan.Environment}/{id}'", stop);
 
+        var snapshots = await bench.Store.ListSnapshotsAsync(plan.Environment, null, null, stop);
         plan.Request = new CaptureRequest
         {
             Environment = plan.Environment, Snapshot = plan.Snapshot, Memory = plan.Memory, Quiesce = plan.Quiesce,
-            Machines = [.. await Task.WhenAll(weave.Machines.Select(async m => await MachineAsync(weave, m, facts[m.Name] is not null, plan, layers, stop)))],
+            Machines = [.. weave.Machines.Select(m => MachineOf(weave, m, facts[m.Name] is not null, plan, layers, snapshots))],
         };
     }
 
     public Task UndoAsync(StepContext<TPlan> context, CancellationToken stop) => Task.CompletedTask;
 
-    private async Task<CaptureMachine> MachineAsync(Weave weave, WeaveMachine machine, bool exists, CapturePlan plan, IReadOnlyDictionary<LayerId, Layer> layers, CancellationToken stop)
+    private CaptureMachine MachineOf(Weave weave, WeaveMachine machine, bool exists, CapturePlan plan, IReadOnlyDictionary<LayerId, Layer> layers, IReadOnlyList<Snapshot> snapshots)
     {
         var (flat, state) = bench.Driver.PlaceMemory(plan.Environment, plan.Snapshot, machine.Name);
         var volumes = machine.Heads.Select(head =>
@@ -55,9 +57,9 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
             return new CaptureVolume(head.Volume, weave.Blueprint.Machine(machine.Name).Target(head.Volume), old.ToRef(),
                 new LayerRef(fresh, bench.Driver.PlaceLayer(plan.Environment, weave.Tag, fresh), bench.Driver.Capabilities.LayerFormat, old.VirtualSize));
         });
-        var image = machine.MemoryFrom is { } from && await bench.Store.FindSnapshotAsync(from, stop) is { } source
-            ? source.Machines.FirstOrDefault(m => m.Name == machine.Name)?.Memory : null;
-        return new CaptureMachine(machine.ToRef(), exists, [.. volumes], flat, state, image);
+        MemoryImage? Of(Snapshot? snapshot) => snapshot?.Machines.FirstOrDefault(m => m.Name == machine.Name)?.Memory;
+        var mapped = machine.MemoryFrom is { } from ? Of(snapshots.FirstOrDefault(s => s.Id == from)) : null;
+        return new CaptureMachine(machine.ToRef(), exists, [.. volumes], flat, state, mapped, AsOf.LineOf(weave, snapshots).Reverse().Select(Of).FirstOrDefault(m => m is not null));
     }
 
     /// <summary>A foreign hand (a blockcommit, another snapshot tool) that moved a disk makes our chain wrong: refuse rather than freeze the wrong file.</summary>

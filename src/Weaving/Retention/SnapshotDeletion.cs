@@ -7,6 +7,7 @@ internal sealed class SnapshotDeletePlan
 {
     public required EnvironmentId Environment { get; set; }
     public required SnapshotId Snapshot { get; set; }
+    /// <summary>All that its memory images need; those go that no other snapshot needs.</summary>
     public List<string> MemoryFiles { get; set; } = [];
 }
 
@@ -51,7 +52,7 @@ internal sealed class ForgetSnapshot(Bench bench, GarbageCollector collector) : 
                 DeleteSnapshots = [plan.Snapshot],
             }, context.Lease, stop);
         }
-        await bench.Driver.DeleteFilesAsync(plan.MemoryFiles, stop);
+        await collector.RemoveMemoryAsync(plan.Environment, plan.MemoryFiles, stop);
         await collector.CollectAsync(plan.Environment, context.Lease, stop);
     }
 

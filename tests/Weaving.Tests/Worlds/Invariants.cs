@@ -55,7 +55,7 @@ internal static class Invariants
             Assert.All(layers.Values.Where(l => !l.Adopted), l => Assert.Contains(l.Id, needed));
             Assert.All(layers.Values, l => Assert.True(l.Parent is null || layers[l.Parent.Value].State == LayerState.Frozen, $"the parent of {l.Id} is live"));
             Assert.All(environment.AdoptedVolumes, v => Assert.Equal((v.Path, true), (layers[v.Layer].Path, File.Exists(v.Path))));
-            files.AddRange(layers.Values.Where(l => !l.Adopted).Select(l => l.Path));
+            files = [.. files.Distinct(StringComparer.Ordinal), .. layers.Values.Where(l => !l.Adopted).Select(l => l.Path)];
             foreach (var route in await world.Store.ListRoutesAsync(environment.Id, default))
             {
                 var target = weaves.Single(w => w.Id == (route.Weave ?? environment.ActiveWeave)).Addresses.First(a => a.Machine == route.Machine).Outer;
