@@ -4,9 +4,9 @@ using WeaveHypervisor.Weaving.Access;
 
 namespace WeaveHypervisor.State;
 
-internal sealed class TokenStore(WeaveDatabase database) : ITokenStore
+internal sealed class TokenStore(StateEngine database) : ITokenStore
 {
-    public Task AddAsync(AccessToken token, string secretHash, CancellationToken stop) => database.WriteAsync("storing a token", async db =>
+    public Task AddAsync(AccessToken token, string secretHash, CancellationToken stop) => database.WriteAsync("storing a token", ["tokens"], async db =>
     {
         if (!Ids.IsName(token.Name))
             throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(token.Name)} is not a valid token name.", "Use lower-case letters, digits and hyphens, at most 63 characters.");
@@ -28,7 +28,7 @@ internal sealed class TokenStore(WeaveDatabase database) : ITokenStore
     public Task<IReadOnlyList<AccessToken>> ListAsync(CancellationToken stop) => database.ReadAsync<IReadOnlyList<AccessToken>>("listing tokens", async db =>
         [.. (await db.Tokens.OrderBy(r => r.Name).Select(r => r.Document).ToListAsync(stop).ConfigureAwait(false)).Select(d => StateJson.Read(d, StateJson.Default.AccessToken))]);
 
-    public Task<bool> RevokeAsync(string name, DateTimeOffset at, CancellationToken stop) => database.WriteAsync("revoking a token", async db =>
+    public Task<bool> RevokeAsync(string name, DateTimeOffset at, CancellationToken stop) => database.WriteAsync("revoking a token", ["tokens"], async db =>
     {
         var row = await db.Tokens.FirstOrDefaultAsync(r => r.Name == name, stop).ConfigureAwait(false);
         if (row is null) return false;
@@ -38,9 +38,9 @@ internal sealed class TokenStore(WeaveDatabase database) : ITokenStore
     }, stop);
 }
 
-internal sealed class AuditLog(WeaveDatabase database) : IAuditLog
+internal sealed class AuditLog(StateEngine database) : IAuditLog
 {
-    public Task<AuditEntry> AppendAsync(AuditEntry entry, CancellationToken stop) => database.WriteAsync("writing the audit log", async db =>
+    public Task<AuditEntry> AppendAsync(AuditEntry entry, CancellationToken stop) => database.WriteAsync("writing the audit log", [], async db =>
     {
         var row = new AuditRow { At = entry.At.UtcTicks, Who = entry.Who, What = entry.What, Subject = entry.Subject, Result = entry.Result };
         db.Add(row);

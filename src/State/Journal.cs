@@ -4,11 +4,11 @@ using WeaveHypervisor.Operations;
 
 namespace WeaveHypervisor.State;
 
-internal sealed class Journal(WeaveDatabase database, TimeProvider clock) : IJournal
+internal sealed class Journal(StateEngine database, TimeProvider clock) : IJournal
 {
     private static readonly TimeSpan KeysKept = TimeSpan.FromHours(48);
 
-    public Task<Operation> SubmitAsync(Submission submission, CancellationToken stop) => database.WriteAsync("submitting an operation", async db =>
+    public Task<Operation> SubmitAsync(Submission submission, CancellationToken stop) => database.WriteAsync("submitting an operation", Locks(submission), async db =>
     {
         var operation = submission.Operation;
         var id = Need(operation.Id);
@@ -75,7 +75,7 @@ internal sealed class Journal(WeaveDatabase database, TimeProvider clock) : IJou
         return ReadOrNull(await db.Operations.AsNoTracking().Where(r => r.Environment == text && !r.Ended).OrderBy(r => r.Number).FirstOrDefaultAsync(stop).ConfigureAwait(false));
     });
 
-    public Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop) => database.WriteAsync($"saving operation {operation.Id}", async db =>
+    public Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop) => database.WriteAsync($"saving operation {operation.Id}", [Of(operation.Environment), Of(operation.Id)], async db =>
     {
         var id = Need(operation.Id);
         if (lease.Environment != operation.Environment)
@@ -83,23 +83,26 @@ internal sealed class Journal(WeaveDatabase database, TimeProvider clock) : IJou
         await CheckAsync(db, lease, stop).ConfigureAwait(false);
         var row = await db.Operations.FirstOrDefaultAsync(r => r.Id == id, stop).ConfigureAwait(false)
             ?? throw new WeaveException(Fault.Conflict, $"Operation {operation.Id} is not in the journal.");
+        var document = StateJson.Write(operation, StateJson.Default.Operation);
+        // The same write once more: its first answer was lost.
+        if (row.Revision == operation.Revision && row.Document == document) return Read(row);
         if (row.Revision != operation.Revision - 1)
             throw new WeaveException(Fault.Conflict, $"Operation {operation.Id} was written by another hand: revision {row.Revision}, expected {operation.Revision - 1}.");
         row.Revision = operation.Revision;
         row.Ended = operation.IsEnded;
         row.CancelRequested |= operation.CancelRequested;
-        row.Document = StateJson.Write(operation, StateJson.Default.Operation);
+        row.Document = document;
         return Read(row);
     }, stop);
 
-    public Task<bool> RequestCancelAsync(OperationId id, CancellationToken stop) => database.WriteAsync($"cancelling operation {id}", async db =>
+    public Task<bool> RequestCancelAsync(OperationId id, CancellationToken stop) => database.WriteAsync($"cancelling operation {id}", [Of(id)], async db =>
     {
         var text = Need(id);
         return await db.Operations.Where(r => r.Id == text && !r.Ended).ExecuteUpdateAsync(s => s.SetProperty(r => r.CancelRequested, true), stop).ConfigureAwait(false) == 1;
     }, stop);
 
     public Task<Lease?> TryAcquireAsync(EnvironmentId environment, string owner, TimeSpan duration, CancellationToken stop) =>
-        database.WriteAsync<Lease?>($"taking the lease of {environment}", async db =>
+        database.WriteAsync<Lease?>($"taking the lease of {environment}", [Of(environment)], async db =>
         {
             var text = Need(environment);
             var now = clock.GetUtcNow();
@@ -113,7 +116,7 @@ internal sealed class Journal(WeaveDatabase database, TimeProvider clock) : IJou
             return new Lease(environment, owner, row.Number, now + duration);
         }, stop);
 
-    public Task<Lease?> RenewAsync(Lease lease, TimeSpan duration, CancellationToken stop) => database.WriteAsync<Lease?>($"prolonging the lease of {lease.Environment}", async db =>
+    public Task<Lease?> RenewAsync(Lease lease, TimeSpan duration, CancellationToken stop) => database.WriteAsync<Lease?>($"prolonging the lease of {lease.Environment}", [Of(lease.Environment)], async db =>
     {
         var text = Need(lease.Environment);
         var until = clock.GetUtcNow() + duration;
@@ -122,7 +125,7 @@ internal sealed class Journal(WeaveDatabase database, TimeProvider clock) : IJou
         return written == 1 ? lease with { ExpiresAt = until } : null;
     }, stop);
 
-    public Task ReleaseAsync(Lease lease, CancellationToken stop) => database.WriteAsync($"giving back the lease of {lease.Environment}", async db =>
+    public Task ReleaseAsync(Lease lease, CancellationToken stop) => database.WriteAsync($"giving back the lease of {lease.Environment}", [Of(lease.Environment)], async db =>
     {
         var text = Need(lease.Environment);
         return await db.Leases.Where(r => r.Environment == text && r.Number == lease.Number && r.Owner == lease.Owner)
@@ -140,6 +143,10 @@ internal sealed class Journal(WeaveDatabase database, TimeProvider clock) : IJou
 
     internal static string Need<T>(T id) where T : struct, ITextId<T> => id.Text is { Length: > 0 } text ? text
         : throw new WeaveException(Fault.InvalidRequest, $"An empty {T.Noun} was given.", $"Give a {T.Noun}.");
+
+    internal static string Of(EnvironmentId environment) => "environment/" + environment;
+    private static string Of(OperationId operation) => "operation/" + operation;
+    private static string[] Locks(Submission s) => s.IdempotencyKey is { } key ? [Of(s.Operation.Environment), "key/" + key] : [Of(s.Operation.Environment)];
 
     private static WeaveException OtherRequest(string key) => new(Fault.InvalidRequest, $"The idempotency key {Ids.Quote(key)} was used for another request.", "Use a new key for a new request.");
 

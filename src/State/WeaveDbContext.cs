@@ -2,9 +2,17 @@ using Microsoft.EntityFrameworkCore;
 
 namespace WeaveHypervisor.State;
 
-/// <summary>The tables. The model names no provider; migrations are per provider.</summary>
-internal sealed class WeaveDbContext(DbContextOptions<WeaveDbContext> options) : DbContext(options)
+/// <summary>The tables, as SQLite has them. The model names no provider; migrations are per provider, so each further one derives a context.</summary>
+internal class WeaveDbContext : DbContext
 {
+    public WeaveDbContext(DbContextOptions<WeaveDbContext> options) : base(options)
+    {
+    }
+
+    protected WeaveDbContext(DbContextOptions options) : base(options)
+    {
+    }
+
     public DbSet<EnvironmentRow> Environments => Set<EnvironmentRow>();
     public DbSet<WeaveRow> Weaves => Set<WeaveRow>();
     public DbSet<SnapshotRow> Snapshots => Set<SnapshotRow>();
@@ -24,6 +32,7 @@ internal sealed class WeaveDbContext(DbContextOptions<WeaveDbContext> options) :
         {
             t.ToTable("weaves").HasKey(r => new { r.Environment, r.Id });
             t.HasIndex(r => r.Tag).IsUnique();
+            t.HasIndex(r => new { r.Environment, r.CreatedAt, r.Id });
         });
         model.Entity<SnapshotRow>(t =>
         {

@@ -6,7 +6,7 @@ using static WeaveHypervisor.State.Journal;
 
 namespace WeaveHypervisor.State;
 
-internal sealed class WeaveStore(WeaveDatabase database) : IWeaveStore
+internal sealed class WeaveStore(StateEngine database) : IWeaveStore
 {
     private static StateJson Json => StateJson.Default;
 
@@ -75,7 +75,7 @@ internal sealed class WeaveStore(WeaveDatabase database) : IWeaveStore
             .Select(r => new Activation(environment, WeaveId.Parse(r.Weave), new(r.From, TimeSpan.Zero)))];
     });
 
-    public Task CommitAsync(StoreChange change, Lease? lease, CancellationToken stop) => database.WriteAsync("storing a change", async db =>
+    public Task CommitAsync(StoreChange change, Lease? lease, CancellationToken stop) => database.WriteAsync("storing a change", Locks(change, lease), async db =>
     {
         if (lease is not null) await CheckAsync(db, lease, stop).ConfigureAwait(false);
         // Deletes first: one change may take a name or a port and give it to another.
@@ -85,6 +85,19 @@ internal sealed class WeaveStore(WeaveDatabase database) : IWeaveStore
         await PutAsync(db, change, stop).ConfigureAwait(false);
         return 0;
     }, stop);
+
+    /// <summary>The environments that a change touches. Names that are one for all of them (tags, listening ports) are kept apart by the tables' own indexes.</summary>
+    private static List<string> Locks(StoreChange change, Lease? lease)
+    {
+        IEnumerable<EnvironmentId?> touched =
+        [
+            lease?.Environment, change.AddEnvironment?.Id, .. change.AddWeaves.Select(w => (EnvironmentId?)w.Environment), .. change.AddSnapshots.Select(s => (EnvironmentId?)s.Environment),
+            .. change.AddRoutes.Select(r => (EnvironmentId?)r.Environment), .. change.AddActivations.Select(a => (EnvironmentId?)a.Environment), .. change.PutEnvironments.Select(e => (EnvironmentId?)e.Id),
+            .. change.PutWeaves.Select(w => (EnvironmentId?)w.Environment), .. change.PutSnapshots.Select(s => (EnvironmentId?)s.Environment), .. change.PutLayers.Select(l => (EnvironmentId?)l.Environment),
+            .. change.DeleteEnvironments.Select(e => (EnvironmentId?)e), .. change.DeleteWeaves.Select(w => (EnvironmentId?)w.Environment),
+        ];
+        return [.. touched.Where(e => e is not null).Select(e => Of(e!.Value)).Distinct()];
+    }
 
     private static async Task DeleteAsync(WeaveDbContext db, StoreChange change, CancellationToken stop)
     {

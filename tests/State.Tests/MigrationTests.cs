@@ -1,6 +1,7 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Migrations;
+using WeaveHypervisor.State.Sqlite;
 using WeaveHypervisor.Conformance.Stores;
 using WeaveHypervisor.Model;
 using static WeaveHypervisor.Conformance.Stores.StoredThings;
@@ -14,7 +15,7 @@ public sealed class MigrationTests : IDisposable
 
     public void Dispose() => _temporary.Dispose();
 
-    private WeaveDbContext Context() => new(WeaveDatabase.Configure(_temporary.File));
+    private WeaveDbContext Context() => new(SqliteEngine.Configure(_temporary.File));
 
     [Fact]
     public async Task A_database_is_made_from_nothing_and_made_again_without_loss()

@@ -1,5 +1,6 @@
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using WeaveHypervisor.State.Sqlite;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.State.Tests;

@@ -1,3 +1,4 @@
+using WeaveHypervisor.State.Sqlite;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Time.Testing;
@@ -35,7 +36,7 @@ public sealed class TemporaryDatabase : IDisposable
     /// <summary>Closes the connections that the product keeps open, so that the files can be replaced; those of other tests stay.</summary>
     public void Close()
     {
-        using var context = new WeaveDbContext(WeaveDatabase.Configure(File));
+        using var context = new WeaveDbContext(SqliteEngine.Configure(File));
         SqliteConnection.ClearPool((SqliteConnection)context.Database.GetDbConnection());
     }
 

@@ -2,7 +2,7 @@ using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using WeaveHypervisor.Model;
 
-namespace WeaveHypervisor.State;
+namespace WeaveHypervisor.State.Sqlite;
 
 /// <summary>SQLite's primary result codes (sqlite.org/rescode.html) as faults.</summary>
 internal static class SqliteFaults

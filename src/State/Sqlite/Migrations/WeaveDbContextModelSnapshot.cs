@@ -289,6 +289,8 @@ namespace WeaveHypervisor.State.Sqlite.Migrations
                     b.HasIndex("Tag")
                         .IsUnique();
 
+                    b.HasIndex("Environment", "CreatedAt", "Id");
+
                     b.ToTable("weaves", (string)null);
                 });
 #pragma warning restore 612, 618
