@@ -24,6 +24,9 @@ internal sealed partial class DriverPaths(LibvirtDriverOptions options)
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) =>
         Path.Combine(Environments, Checked(environment), Checked(weave), "layers", Checked(layer) + ".qcow2");
 
+    /// <summary>Name of a copy's domain.</summary>
+    public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => $"{options.Prefix}.{environment}.{weave}.{machine}";
+
     public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine)
     {
         var stem = Path.Combine(Environments, Checked(environment), "memory", Checked(snapshot), Checked(machine));

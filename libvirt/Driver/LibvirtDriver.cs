@@ -54,7 +54,7 @@ public sealed class LibvirtDriver : IHypervisorDriver
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => _examiner.ExamineAsync(machines, stop);
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => _machines.InspectAsync(machine, stop);
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => _context.Paths.PlaceLayer(environment, weave, layer);
-    public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => $"{_context.Options.Prefix}.{environment}.{weave}.{machine}";
+    public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => _context.Paths.NameCopy(environment, weave, machine);
     public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine) => _context.Paths.PlaceMemory(environment, snapshot, machine);
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Task.FromResult(_host.Storage());
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run<IReadOnlyList<string>>(() => [.. paths.Where(p => !Path.Exists(p))], stop);
@@ -63,6 +63,7 @@ public sealed class LibvirtDriver : IHypervisorDriver
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => _capture.RunAsync(request, progress, stop);
     public Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop) => _capture.AbandonAsync(request, stop);
     public Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop) => _fences.MakeAsync(fence, stop);
+    public Task<IReadOnlyList<string>> InspectFenceAsync(FenceSpec fence, CancellationToken stop) => _fences.InspectAsync(fence, stop);
     public Task RetireFenceAsync(FenceTag tag, CancellationToken stop) => _fences.RetireAsync(tag, stop);
     public Task<IReadOnlyList<StartedMachine>> InstantiateAsync(InstantiateRequest request, IProgress<Progress>? progress, CancellationToken stop) => _starter.RunAsync(request, progress, stop);
     public Task ChangePowerAsync(IReadOnlyList<MachineRef> machines, PowerChange change, TimeSpan patience, CancellationToken stop) => _power.ChangeAsync(machines, change, patience, stop);

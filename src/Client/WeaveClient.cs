@@ -74,9 +74,13 @@ public sealed class WeaveClient : IDisposable
     public Task<OperationView> CancelOperationAsync(string operation, CancellationToken stop) => SendAsync(HttpMethod.Post, $"operations/{Part(operation)}/cancel", stop);
 
     public Task<DoctorView> DoctorAsync(CancellationToken stop) => GetAsync("doctor", Json.DoctorView, stop, _options.HostTimeout);
-    public async Task<DoctorView> ReconcileAsync(bool repair, CancellationToken stop)
+    /// <summary>Compares the host with what the service knows. Without <paramref name="repair"/> nothing on the host is changed.</summary>
+    /// <param name="environment">Only of this environment; null: of all.</param>
+    /// <param name="weave">Only of this weave of it.</param>
+    public async Task<DoctorView> ReconcileAsync(bool repair, CancellationToken stop, string? environment = null, string? weave = null)
     {
-        using var answer = await RequestAsync(HttpMethod.Post, $"reconcile?repair={(repair ? "true" : "false")}", null, stop, _options.HostTimeout);
+        var scope = (environment is null ? "" : $"&environment={Part(environment)}") + (weave is null ? "" : $"&weave={Part(weave)}");
+        using var answer = await RequestAsync(HttpMethod.Post, $"reconcile?repair={(repair ? "true" : "false")}{scope}", null, stop, _options.HostTimeout);
         return await ReadAsync(answer, Json.DoctorView, stop);
     }
 

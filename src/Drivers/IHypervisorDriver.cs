@@ -69,6 +69,11 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// </summary>
     Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop);
 
+    /// <summary>
+    /// What is missing of a fence, a sentence each without a full stop; empty: whole. Touches nothing. What is found is what <see cref="MakeFenceAsync"/> makes whole.
+    /// </summary>
+    Task<IReadOnlyList<string>> InspectFenceAsync(FenceSpec fence, CancellationToken stop);
+
     /// <summary>Removes all of a fence; refused (Conflict) by no one: machines still on it lose their link.</summary>
     Task RetireFenceAsync(FenceTag tag, CancellationToken stop);
 

@@ -51,7 +51,7 @@ public sealed record Weave
     public IReadOnlyList<MachineAddress> Addresses { get; init; } = [];
     public DateTimeOffset? ExpiresAt { get; init; }
     /// <summary>What a foreign hand changed, found by the last look; empty where nothing.</summary>
-    public IReadOnlyList<string> Drift { get; init; } = [];
+    public IReadOnlyList<Drift> Drift { get; init; } = [];
 
     public bool IsMain => Id == Main;
 }

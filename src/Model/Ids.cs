@@ -57,10 +57,15 @@ public static partial class Ids
     }
 
     /// <summary>Quotes foreign text for a message: at most 80 characters, characters that control, break lines or change direction escaped.</summary>
-    public static string Quote(string? text)
+    public static string Quote(string? text) => Quote(text, 80);
+
+    /// <summary>Quotes the path of a file that somebody must find again: nearly always in full.</summary>
+    public static string QuotePath(string? path) => Quote(path, 1024);
+
+    private static string Quote(string? text, int most)
     {
         if (text is null) return "(nothing)";
-        var cut = text.Length > 80 ? text[..80] + "…" : text;
+        var cut = text.Length > most ? text[..most] + "…" : text;
         return "'" + string.Concat(cut.Select(c => char.IsControl(c) || char.IsSurrogate(c)
                 || char.GetUnicodeCategory(c) is UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
             ? $"\\u{(int)c:x4}" : c.ToString())) + "'";

@@ -75,6 +75,7 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => Run(() => inner.CaptureAsync(request, progress, stop), stop);
     public Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop) => Run(() => inner.AbandonCaptureAsync(request, stop), stop);
     public Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop) => Run(() => inner.MakeFenceAsync(fence, stop), stop);
+    public Task<IReadOnlyList<string>> InspectFenceAsync(FenceSpec fence, CancellationToken stop) => Run(() => inner.InspectFenceAsync(fence, stop), stop);
     public Task RetireFenceAsync(FenceTag tag, CancellationToken stop) => Run(() => inner.RetireFenceAsync(tag, stop), stop);
     public Task<IReadOnlyList<StartedMachine>> InstantiateAsync(InstantiateRequest request, IProgress<Progress>? progress, CancellationToken stop) => Run(() => inner.InstantiateAsync(request, progress, stop), stop);
     public Task ChangePowerAsync(IReadOnlyList<MachineRef> machines, PowerChange change, TimeSpan patience, CancellationToken stop) => Run(() => inner.ChangePowerAsync(machines, change, patience, stop), stop);

@@ -40,6 +40,7 @@ public sealed partial class SimulatedHost
         Refill(Machines, checkpoint.Machines.Select(m => KeyValuePair.Create(m.Ref.Uuid, m.Clone())));
         Refill(Networks, checkpoint.Networks);
         Refill(Fences, checkpoint.Fences);
+        Damages.Clear();
         Refill(Content, checkpoint.Content.Select(c => KeyValuePair.Create(c.Key, c.Value.ToList())));
         Refill(Below, checkpoint.Below);
         Published = [.. checkpoint.Published];

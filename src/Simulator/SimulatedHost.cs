@@ -42,6 +42,7 @@ public sealed partial class SimulatedHost : IDisposable
     internal Dictionary<Guid, SimulatedMachine> Machines { get; } = [];
     internal Dictionary<NetworkName, NetworkBlueprint> Networks { get; } = [];
     internal Dictionary<FenceTag, SimulatedFence> Fences { get; } = [];
+    internal Dictionary<FenceTag, List<string>> Damages { get; } = [];
     internal List<PublishedEndpoint> Published { get; set; } = [];
     /// <summary>Lines that were written into a file while it was the live one, and the file below it.</summary>
     internal Dictionary<string, List<string>> Content { get; } = [];
@@ -132,11 +133,32 @@ public sealed partial class SimulatedHost : IDisposable
     /// <summary>A foreign hand removes a fence.</summary>
     public void BreakFence(FenceTag tag) => Locked(() => Fences.Remove(tag));
 
+    /// <summary>A foreign hand takes a part of a fence away: rules, a link, the name server.</summary>
+    public void DamageFence(FenceTag tag, string what) => Locked(() =>
+    {
+        if (!Damages.TryGetValue(tag, out var parts)) Damages[tag] = parts = [];
+        parts.Add(what);
+    });
+
+    /// <summary>A foreign hand flushes the rules of published ports.</summary>
+    public void FlushEndpoints() => Locked(() => Published = []);
+
+    /// <summary>A foreign hand removes a machine's definition.</summary>
+    public void RemoveMachine(Guid uuid) => Locked(() => Machines.Remove(uuid));
+
+    /// <summary>A foreign hand puts another file into a machine.</summary>
+    public void MoveDisk(Guid uuid, string target, string path) => Locked(() =>
+    {
+        var machine = Machines[uuid];
+        machine.Disks[target] = machine.Disks[target] with { Path = path };
+    });
+
     /// <summary>Power cut: all machines off, copies and fences gone, files stay.</summary>
     public void Reboot() => Locked(() =>
     {
         foreach (var uuid in Machines.Keys.ToArray()) KillMachine(uuid);
         Fences.Clear();
+        Damages.Clear();
         Published = [];
     });
 

@@ -83,8 +83,12 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
                             select new MachineAddress(machine.Name, nic.Mac, inner, $"100.{64 + block / 256}.{block % 256}.{next++}");
             host.Fences[fence.Tag] = made = new(fence.Tag, fence.Environment, fence.Weave, block, [.. addresses]);
         }
+        host.Damages.Remove(fence.Tag);
         return new FenceFacts(made.Addresses);
     });
+
+    public Task<IReadOnlyList<string>> InspectFenceAsync(FenceSpec fence, CancellationToken stop) => Do<IReadOnlyList<string>>(stop, () =>
+        !host.Fences.ContainsKey(fence.Tag) ? ["it is gone from the host"] : [.. host.Damages.GetValueOrDefault(fence.Tag) ?? []]);
 
     public Task RetireFenceAsync(FenceTag tag, CancellationToken stop) => Do(stop, () => { host.Fences.Remove(tag); });
 

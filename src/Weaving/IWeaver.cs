@@ -28,8 +28,8 @@ public interface IWeaver
     Task<Timeline> TimelineAsync(EnvironmentId environment, DateTimeOffset? from, DateTimeOffset? to, CancellationToken stop);
     /// <summary>Where a route can be reached, from stored facts.</summary>
     Task<IReadOnlyList<RouteView>> RoutesAsync(EnvironmentId environment, WeaveId? weave, CancellationToken stop);
-    /// <summary>Compares the store with the host: what is left over, missing or changed. With <paramref name="repair"/> it also removes left-overs, republishes routes, makes broken fences whole.</summary>
-    Task<ReconciliationReport> ReconcileAsync(bool repair, CancellationToken stop);
+    /// <summary>Compares the store with the host: what is left over, missing or changed; and repairs what can be where it is asked to. NotFound for a scope that is not there.</summary>
+    Task<ReconciliationReport> ReconcileAsync(Reconciliation request, CancellationToken stop);
     /// <summary>
     /// Begins the deletion of every weave whose time to live is over, one operation each; none for a weave at which an operation is at work, or whose deletion failed less than
     /// <paramref name="retryAfter"/> ago. Kept are `main`, active weaves, and weaves with snapshots of their own.
@@ -88,5 +88,19 @@ public sealed record ExpiryReport(IReadOnlyList<Operation> Begun, IReadOnlyList<
 
 public sealed record KeptWeave(EnvironmentId Environment, WeaveId Weave, DateTimeOffset ExpiredAt, string Reason);
 
+/// <summary>What a comparison of the store with the host is to do, and of what. Routes are one set of the whole host, and are always compared.</summary>
+/// <param name="Environment">Only of this one; null: of all, and of what belongs to none.</param>
+/// <param name="Weave">Only of this one of <paramref name="Environment"/>.</param>
+public sealed record Reconciliation(RepairMode Mode, EnvironmentId? Environment = null, WeaveId? Weave = null);
+
+/// <summary>
+/// Look: change nothing on the host. Restore: also remove left-overs, publish routes again, make fences whole; that machines were stopped by something else stays with their weave as drift.
+/// Repair: that, too, is then taken as known. Run states in the store are brought up to date by all three.
+/// </summary>
+public enum RepairMode { Look, Restore, Repair }
+
+/// <param name="Findings">Empty but for an Ok where all is well. After a repair: what could not be repaired, and why.</param>
 /// <param name="Repaired">What was done, a sentence each; empty without repair.</param>
-public sealed record ReconciliationReport(IReadOnlyList<Finding> Findings, IReadOnlyList<string> Repaired);
+/// <param name="Repairable">What a repair would do, a sentence each; empty with repair.</param>
+/// <param name="Busy">Environments that were not looked at, because operations are at work there.</param>
+public sealed record ReconciliationReport(IReadOnlyList<Finding> Findings, IReadOnlyList<string> Repaired, IReadOnlyList<string> Repairable, IReadOnlyList<EnvironmentId> Busy);

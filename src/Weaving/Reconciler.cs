@@ -8,29 +8,51 @@ namespace WeaveHypervisor.Weaving;
 
 /// <summary>
 /// Compares what the store says with what the host has. Reports always; changes the host only when asked to repair. What the store knows of a weave's
-/// run state is brought up to date in both cases (for environments with no unfinished work), so that reads tell the truth.
+/// run state is brought up to date in any case (for environments with no unfinished work), so that reads tell the truth.
 /// </summary>
 internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublisher publisher)
 {
+    public Task<ReconciliationReport> RunAsync(Reconciliation request, CancellationToken stop) => new ReconcilerRun(bench, journal, publisher, request, stop).RunAsync();
+}
+
+/// <summary>One comparison.</summary>
+internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPublisher publisher, Reconciliation request, CancellationToken stop)
+{
     private const string Owner = "reconciler";
     private static readonly TimeSpan LeaseTime = TimeSpan.FromMinutes(2);
+    private readonly List<Finding> _findings = [];
+    private readonly List<string> _repaired = [], _repairable = [];
+    private readonly List<EnvironmentId> _busy = [];
+    private OwnedThings _owned = null!;
 
-    public async Task<ReconciliationReport> RunAsync(bool repair, CancellationToken stop)
+    private bool Repairs => request.Mode != RepairMode.Look;
+
+    public async Task<ReconciliationReport> RunAsync()
     {
-        var findings = new List<Finding>();
-        var repaired = new List<string>();
-        OwnedThings owned;
+        if (request is { Environment: { } named, Weave: { } one }) await bench.Store.GetWeaveAsync(named, one, stop);
+        else if (request.Environment is { } only) await bench.Store.GetEnvironmentAsync(only, stop);
         // The host is listed before the store is read: what an operation makes in between is then never taken for a left-over.
         try
         {
-            owned = await bench.Driver.ListOwnedAsync(stop);
+            _owned = await bench.Driver.ListOwnedAsync(stop);
         }
         catch (WeaveException e) when (e.Fault == Fault.Unavailable)
         {
-            return new([new(FindingLevel.Error, "hypervisor", e.Message, e.NextStep)], []);
+            return new([new(FindingLevel.Error, "hypervisor", e.Message, e.NextStep)], [], [], []);
         }
         var environments = await bench.Store.ListEnvironmentsAsync(stop);
         var unfinished = await journal.ListAsync(null, unfinishedOnly: true, 1000, null, stop);
+        if (request.Environment is null) await LeftOversAsync(environments, unfinished);
+        foreach (var environment in environments.Where(e => request.Environment is null || e.Id == request.Environment)) await EnvironmentAsync(environment, unfinished);
+        await EndpointsAsync();
+        if (_findings.All(f => f.Level is FindingLevel.Ok or FindingLevel.Note))
+            _findings.Insert(0, new(FindingLevel.Ok, "reconciliation", request.Environment is { } e ? $"The host has of {(request.Weave is { } w ? $"{e}/{w}" : e)} what the store says."
+                : $"{environments.Count} environment{(environments.Count == 1 ? "" : "s")}; the host has what the store says, and nothing else.", null));
+        return new(_findings, _repaired, _repairable, _busy);
+    }
+
+    private async Task LeftOversAsync(IReadOnlyList<ManagedEnvironment> environments, IReadOnlyList<Operation> unfinished)
+    {
         var known = new HashSet<(OwnedKind, string)>();
         foreach (var environment in environments)
         {
@@ -42,51 +64,48 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
                 foreach (var machine in weave.Machines) known.Add((OwnedKind.Machine, machine.Uuid.ToString()));
             }
         }
-        await LeftOversAsync(owned, known, unfinished, repair, findings, repaired, stop);
-        foreach (var environment in environments)
-            if (unfinished.All(o => o.Environment != environment.Id)) await EnvironmentAsync(environment, owned, repair, findings, repaired, stop);
-        await EndpointsAsync(owned, repair, findings, repaired, stop);
-        if (findings.All(f => f.Level is FindingLevel.Ok or FindingLevel.Note))
-            findings.Insert(0, new(FindingLevel.Ok, "reconciliation", $"{environments.Count} environment{(environments.Count == 1 ? "" : "s")}; the host has what the store says, and nothing else.", null));
-        return new(findings, repaired);
-    }
-
-    private async Task LeftOversAsync(OwnedThings owned, HashSet<(OwnedKind, string)> known, IReadOnlyList<Operation> unfinished, bool repair, List<Finding> findings, List<string> repaired, CancellationToken stop)
-    {
-        var left = owned.Things.Where(t => !known.Contains((t.Kind, t.Key))).ToList();
+        var left = _owned.Things.Where(t => !known.Contains((t.Kind, t.Key))).ToList();
         if (left.Count == 0) return;
         if (unfinished.Count > 0)
         {
             // Running operations own things that only their plans name.
-            findings.Add(new(FindingLevel.Note, "left-overs", $"{left.Count} things on the host are not in the store yet; {unfinished.Count} operation{(unfinished.Count == 1 ? " is" : "s are")} still at work.", "Look again when they have ended: `weave op list`."));
+            _findings.Add(new(FindingLevel.Note, "left-overs", $"{left.Count} things on the host are not in the store yet; {unfinished.Count} operation{(unfinished.Count == 1 ? " is" : "s are")} still at work.", "Look again when they have ended: `weave op list`."));
             return;
         }
-        foreach (var thing in left.OrderBy(t => t.Kind))
-        {
-            if (repair) await RepairAsync(thing.Description, $"removed {thing.Description}", () => bench.Driver.RemoveOwnedAsync(thing, stop), findings, repaired);
-            else findings.Add(new(FindingLevel.Warning, "left-over", $"{thing.Description} belongs to nothing in the store ({thing.Bytes} bytes).", "Remove it with `weave doctor --repair`."));
-        }
+        // A file that is missed may stand under another name beside its place: nothing that could be it is removed.
+        var missed = left.Any(t => t.Kind == OwnedKind.File) ? await bench.Driver.FindMissingAsync([.. known.Where(k => k.Item1 == OwnedKind.File).Select(k => k.Item2)], stop) : [];
+        foreach (var thing in left.Where(t => t.Kind == OwnedKind.File && missed.Count > 0))
+            _findings.Add(new(FindingLevel.Warning, "left-over", $"{thing.Description} belongs to nothing in the store ({thing.Bytes} bytes), but {missed.Count} file{(missed.Count == 1 ? " of ours is" : "s of ours are")} missing, and it may be one of them under another name; so it is not removed.", "Give the missing files their names again, or delete what needs them; then look again."));
+        foreach (var thing in left.Where(t => t.Kind != OwnedKind.File || missed.Count == 0).OrderBy(t => t.Kind))
+            await MendAsync("left-over", $"{thing.Description} belongs to nothing in the store ({thing.Bytes} bytes).", "removed", "remove", thing.Description, () => bench.Driver.RemoveOwnedAsync(thing, stop), "weave repair");
     }
 
-    private async Task EnvironmentAsync(ManagedEnvironment environment, OwnedThings owned, bool repair, List<Finding> findings, List<string> repaired, CancellationToken stop)
+    private async Task EnvironmentAsync(ManagedEnvironment environment, IReadOnlyList<Operation> unfinished)
     {
-        if (await journal.TryAcquireAsync(environment.Id, Owner, LeaseTime, stop) is not { } lease) return;
+        var lease = unfinished.Any(o => o.Environment == environment.Id) ? null : await journal.TryAcquireAsync(environment.Id, Owner, LeaseTime, stop);
+        if (lease is null)
+        {
+            _busy.Add(environment.Id);
+            if (request.Environment is not null)
+                _findings.Add(new(Repairs ? FindingLevel.Warning : FindingLevel.Note, environment.Id.Text, "operations are at work here, so it was not looked at.", $"Look again when they have ended: `weave op list --env {environment.Id} --unfinished`."));
+            return;
+        }
         try
         {
             var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
-            var images = (await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop)).SelectMany(s => s.MemoryFiles()).ToHashSet(StringComparer.Ordinal);
+            var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
+            var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
+            var images = snapshots.SelectMany(s => s.MemoryFiles()).ToHashSet();
             var missing = (await bench.Driver.FindMissingAsync([.. layers.Values.Select(l => l.Path), .. images], stop)).ToHashSet();
-            foreach (var path in missing)
-                findings.Add(new(FindingLevel.Error, environment.Id.Text, $"its {(images.Contains(path) ? "memory image" : "layer")} {Ids.Quote(path)} is gone.", "Put it back where it was; snapshots and weaves that need it cannot be used without it."));
-            foreach (var weave in await bench.Store.ListWeavesAsync(environment.Id, stop))
+            if (request.Weave is null)
             {
-                if (weave.State is WeaveState.Creating or WeaveState.Deleting) continue;
-                await WeaveAsync(weave, layers, missing, lease, findings, stop);
-                if (weave.IsMain || owned.Things.Any(t => t.Kind == OwnedKind.Fence && t.Key == weave.Tag.Text)) continue;
-                var name = $"{weave.Environment}/{weave.Id}";
-                if (repair) await RepairAsync(name, $"made the fence of {name} again", () => bench.Driver.MakeFenceAsync(Fences.SpecOf(weave), stop), findings, repaired);
-                else findings.Add(new(FindingLevel.Warning, name, "its fence is gone from the host (a reboot, or a foreign hand).", $"Make it again with `weave doctor --repair`, or with `weave start {name}`."));
+                foreach (var path in missing) _findings.Add(Lost(environment.Id, path, images.Contains(path), snapshots, weaves, layers));
+                if (environment.State != EnvironmentState.Managed)
+                    _findings.Add(new(FindingLevel.Error, environment.Id.Text, $"it is {environment.State.ToString().ToLowerInvariant()}, and no operation is at work on that: the last one failed.", $"Look at it with `weave op list --env {environment.Id}`, and release it again with `weave env release {environment.Id}`."));
+                foreach (var snapshot in snapshots.Where(s => s.State == SnapshotState.Deleting))
+                    _findings.Add(new(FindingLevel.Error, environment.Id.Text, $"snapshot {snapshot.Id} is half deleted, and no operation is at work on it.", $"Delete it again with `weave snapshot delete {snapshot.Id}`."));
             }
+            foreach (var weave in weaves.Where(w => request.Weave is null || w.Id == request.Weave)) await WeaveAsync(weave, layers, missing, lease);
         }
         finally
         {
@@ -94,53 +113,128 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
         }
     }
 
-    private async Task WeaveAsync(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, HashSet<string> missing, Lease lease, List<Finding> findings, CancellationToken stop)
+    /// <summary>A file that is gone cannot be made again: who needs it is said, and that only the file itself helps.</summary>
+    private static Finding Lost(EnvironmentId environment, string path, bool image, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyDictionary<LayerId, Layer> layers)
+    {
+        bool On(LayerId head) => HistoryFiles.ChainOf(layers, head).Any(l => l.Path == path);
+        var held = weaves.Where(w => w.Machines.Any(m => m.Heads.Any(h => On(h.Layer)))).Select(w => $"weave {w.Id}")
+            .Concat(snapshots.Where(s => s.MemoryFiles().Contains(path) || s.Machines.Any(m => m.Frozen.Any(f => On(f.Layer)))).Select(s => $"snapshot {s.Id}")).ToList();
+        var needed = held.Count == 0 ? "nothing needs it any more" : $"needed by {string.Join(", ", held.Take(8))}{(held.Count > 8 ? $" and {held.Count - 8} more" : "")}";
+        return new(FindingLevel.Error, environment.Text, $"its {(image ? "memory image" : "layer")} {Ids.QuotePath(path)} is gone ({needed}), and nothing else holds what was in it.",
+            "Put it back where it was, from a backup; " + (image ? "or boot from the disks of that time with `weave create --boot`, or delete the snapshot." : "or delete what needs it. A machine that still runs on it has it open: do not stop that machine before its data is safe."));
+    }
+
+    private async Task WeaveAsync(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, HashSet<string> missing, Lease lease)
     {
         var name = $"{weave.Environment}/{weave.Id}";
-        var drift = new List<string>();
+        var found = new List<Drift>();
+        void Add(DriftKind kind, string text) => found.Add(new(kind, text, bench.Now));
+        if (weave.State is WeaveState.Creating or WeaveState.Deleting)
+        {
+            Add(DriftKind.Unfinished, $"it is half {(weave.State == WeaveState.Creating ? "made" : "deleted")}, and no operation is at work on it");
+            _findings.Add(new(FindingLevel.Error, name, found[0].Text + ": the last one could neither finish nor undo.", $"Look at that one with `weave op list --env {weave.Environment}`, and delete the weave with `weave delete {name}`."));
+            await StoreAsync(weave, weave with { Drift = Dated(weave, found) }, lease);
+            return;
+        }
         var machines = new List<WeaveMachine>();
+        var stops = new List<Drift>();
         foreach (var machine in weave.Machines)
         {
             var facts = await bench.Driver.InspectAsync(machine.ToRef(), stop);
             var state = facts?.RunState ?? RunState.Off;
-            if (facts is null && weave.IsMain) drift.Add($"machine {machine.HypervisorName} is gone from the hypervisor");
+            if (facts is null && weave.IsMain) Add(DriftKind.Gone, $"machine {machine.HypervisorName} is gone from the hypervisor");
             else if (facts is not null)
                 foreach (var head in machine.Heads)
                 {
                     var expected = layers.Get(head.Layer).Path;
                     if (facts.VolumePaths.TryGetValue(weave.Blueprint.Machine(machine.Name).Target(head.Volume), out var path) && path != expected)
-                        drift.Add($"{machine.Name}/{head.Volume} is on {path}, not on {expected}");
+                        Add(DriftKind.Disk, $"{machine.Name}/{head.Volume} is on {path}, not on {expected}");
                 }
             foreach (var head in machine.Heads)
-                drift.AddRange(HistoryFiles.ChainOf(layers, head.Layer).Where(l => missing.Contains(l.Path)).Select(l => $"{machine.Name}/{head.Volume} needs {l.Path}, which is gone"));
-            if (!weave.IsMain && machine.RunState != RunState.Off && facts is null) drift.Add($"machine {machine.Name} was stopped by something else");
+                foreach (var layer in HistoryFiles.ChainOf(layers, head.Layer).Where(l => missing.Contains(l.Path))) Add(DriftKind.File, $"{machine.Name}/{head.Volume} needs {layer.Path}, which is gone");
+            if (state == RunState.Off && !(facts is null && weave.IsMain))
+            {
+                var stopped = new Drift(DriftKind.Stopped, $"machine {machine.Name} was stopped by something else", bench.Now);
+                // Known until it is repaired, or the machine is started: the next look must not take it for what was wanted.
+                if (machine.RunState != RunState.Off || weave.Drift.Any(stopped.IsSame)) stops.Add(stopped);
+            }
             machines.Add(machine with { RunState = state, MemoryFrom = state == RunState.Off && machine.RunState != RunState.Off ? null : machine.MemoryFrom });
         }
-        foreach (var line in drift) findings.Add(new(FindingLevel.Warning, name, line + ".", $"See `weave show {name}`."));
-        var changed = weave with { Machines = machines, Drift = drift, State = weave.State == WeaveState.Failed ? weave.State : Adoption.MainState.Of([.. machines.Select(m => m.RunState)]) };
-        if (changed.State != weave.State || !drift.SequenceEqual(weave.Drift) || !machines.Select(m => m.RunState).SequenceEqual(weave.Machines.Select(m => m.RunState)))
-            await bench.Store.CommitAsync(new StoreChange { PutWeaves = [changed] }, lease, stop);
+        foreach (var drift in found) _findings.Add(new(FindingLevel.Warning, name, drift.Text + ".", NextStepOf(drift.Kind, name)));
+        foreach (var drift in stops)
+            if (request.Mode == RepairMode.Repair) _repaired.Add($"recorded for {name} that {drift.Text}");
+            else
+            {
+                // People stop their own machines; copies are ours to stop.
+                _findings.Add(new(weave.IsMain ? FindingLevel.Note : FindingLevel.Warning, name, drift.Text + ".", $"Start it again with `weave start {name}`, or take note of it with `weave repair {name}`."));
+                if (request.Mode == RepairMode.Look) _repairable.Add($"record for {name} that {drift.Text}");
+                found.Add(drift);
+            }
+        var changed = weave with { Machines = machines, State = weave.State == WeaveState.Failed ? weave.State : Adoption.MainState.Of([.. machines.Select(m => m.RunState)]) };
+        if (!weave.IsMain) changed = await FenceAsync(changed, found);
+        await StoreAsync(weave, changed with { Drift = Dated(weave, found) }, lease);
     }
 
-    private async Task EndpointsAsync(OwnedThings owned, bool repair, List<Finding> findings, List<string> repaired, CancellationToken stop)
+    /// <summary>Looks at the fence; made whole, it may have other outer addresses than before.</summary>
+    private async Task<Weave> FenceAsync(Weave weave, List<Drift> found)
+    {
+        var name = $"{weave.Environment}/{weave.Id}";
+        var broken = await bench.Driver.InspectFenceAsync(Fences.SpecOf(weave), stop);
+        if (broken.Count == 0) return weave;
+        var text = $"its fence is not whole: {string.Join("; ", broken)}";
+        var addresses = weave.Addresses;
+        if (!await MendAsync(name, text + ".", "made whole", "make whole", $"the fence of {name}: {string.Join("; ", broken)}", async () => addresses = (await bench.Driver.MakeFenceAsync(Fences.SpecOf(weave), stop)).Addresses, $"weave repair {name}"))
+            found.Add(new(DriftKind.Fence, text, bench.Now));
+        return weave with { Addresses = addresses };
+    }
+
+    private async Task StoreAsync(Weave before, Weave after, Lease lease)
+    {
+        if (after.State == before.State && after.Drift.SequenceEqual(before.Drift) && after.Addresses.SequenceEqual(before.Addresses)
+            && after.Machines.Select(m => (m.RunState, m.MemoryFrom)).SequenceEqual(before.Machines.Select(m => (m.RunState, m.MemoryFrom)))) return;
+        await bench.Store.CommitAsync(new StoreChange { PutWeaves = [after] }, lease, stop);
+    }
+
+    /// <summary>What was found before keeps the time at which it was found first.</summary>
+    private static IReadOnlyList<Drift> Dated(Weave before, IEnumerable<Drift> found) => [.. found.Select(d => before.Drift.FirstOrDefault(d.IsSame) ?? d)];
+
+    private static string NextStepOf(DriftKind kind, string weave) => kind switch
+    {
+        DriftKind.Gone => $"Only its own definition may take its disks back: define it again on the hypervisor under its name and UUID (`weave show {weave} --json` has both), on the disk files that are listed there.",
+        DriftKind.Disk => "Which file has the newest data is for whoever changed it to say; nothing was switched back. Give the machine its layer again, or release the environment.",
+        DriftKind.File => "Put the file back where it was, from a backup.",
+        _ => $"See `weave show {weave}`.",
+    };
+
+    private async Task EndpointsAsync()
     {
         var should = await publisher.EndpointsAsync(stop);
-        if (should.ToHashSet().SetEquals(owned.Endpoints)) return;
-        if (repair) await RepairAsync("routes", $"published {should.Count} route{(should.Count == 1 ? "" : "s")} again", () => publisher.PublishAsync(stop), findings, repaired);
-        else findings.Add(new(FindingLevel.Warning, "routes", $"the host publishes {owned.Endpoints.Count} endpoints, the store has {should.Count}, and they are not the same.", "Publish them again with `weave doctor --repair`."));
+        if (should.ToHashSet().SetEquals(_owned.Endpoints)) return;
+        await MendAsync("routes", $"the host publishes {_owned.Endpoints.Count} endpoint{(_owned.Endpoints.Count == 1 ? "" : "s")}, the store has {should.Count}, and they are not the same.",
+            "published again", "publish again", $"{should.Count} route{(should.Count == 1 ? "" : "s")}", () => publisher.PublishAsync(stop), "weave repair");
     }
 
-    /// <summary>What cannot be repaired (a port that another program has taken) is reported, and keeps nothing else from being repaired.</summary>
-    private static async Task RepairAsync(string subject, string done, Func<Task> repair, List<Finding> findings, List<string> repaired)
+    /// <summary>
+    /// Repairs, or tells that it could be. True: it is whole now. What cannot be repaired (a port that another program has taken) is reported, and keeps nothing else from being repaired.
+    /// </summary>
+    private async Task<bool> MendAsync(string subject, string problem, string done, string toDo, string what, Func<Task> repair, string command)
     {
+        if (!Repairs)
+        {
+            _findings.Add(new(FindingLevel.Warning, subject, problem, $"Repair it with `{command}`."));
+            _repairable.Add($"{toDo} {what}");
+            return false;
+        }
         try
         {
             await repair();
-            repaired.Add(done);
+            _repaired.Add($"{done} {what}");
+            return true;
         }
         catch (WeaveException e)
         {
-            findings.Add(new(FindingLevel.Error, subject, $"This could not be repaired: {e.Message}", e.NextStep));
+            _findings.Add(new(FindingLevel.Error, subject, $"{problem} This could not be repaired: {e.Message}", e.NextStep));
+            return false;
         }
     }
 }

@@ -211,7 +211,7 @@ internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, 
         }).Where(v => wanted is null || v.Weave == wanted)];
     }
 
-    public Task<ReconciliationReport> ReconcileAsync(bool repair, CancellationToken stop) => reconciler.RunAsync(repair, stop);
+    public Task<ReconciliationReport> ReconcileAsync(Reconciliation request, CancellationToken stop) => reconciler.RunAsync(request, stop);
 
     public Task<ExpiryReport> DeleteExpiredAsync(TimeSpan retryAfter, Caller caller, CancellationToken stop) => new Expiry(bench, desk, journal).RunAsync(retryAfter, caller.Name, stop);
 

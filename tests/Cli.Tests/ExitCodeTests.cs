@@ -58,6 +58,17 @@ public sealed class ExitCodeTests
     }
 
     [Fact]
+    public async Task A_repair_after_which_something_remains_fails_and_says_what_and_a_dry_run_says_what_would_be_done()
+    {
+        var run = new CliRun();
+        Assert.Equal(ExitCodes.Failed, await run.RunAsync("repair", "--dry-run"));
+        Assert.Equal(["POST reconcile?repair=false"], run.Service.Requests);
+        foreach (var text in new[] { "would: publish again 2 routes", "its layer '/pool/a.qcow2' is gone.", "Put it back.", "at work: lab" }) Assert.Contains(text, run.Out);
+        Assert.DoesNotContain("Hardware virtualization", run.Out);
+        Assert.Equal(ExitCodes.Usage, await run.RunAsync("repair", "a/b/c"));
+    }
+
+    [Fact]
     public async Task An_address_that_is_none_is_a_usage_error()
     {
         var run = new CliRun { Environment = new() { ["WEAVE_URL"] = "ftp://service" } };

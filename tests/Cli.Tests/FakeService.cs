@@ -49,7 +49,7 @@ internal sealed class FakeService : HttpMessageHandler
         if (request.Method == HttpMethod.Get) return Read(path.Split('?')[0]);
         return path.Split('?')[0] switch
         {
-            "reconcile" => Answer(200, Samples.Doctor with { Repaired = ["published 2 routes again"] }, Json.DoctorView),
+            "reconcile" => Answer(200, request.RequestUri.Query.Contains("repair=true", StringComparison.Ordinal) ? Samples.Repaired : Samples.Looked, Json.DoctorView),
             "tokens" => Answer(201, Samples.Token with { Secret = "weave_0123" }, Json.TokenView),
             "operations/op-1/cancel" => Answer(202, Begun("snapshot", "shop/main") with { State = "running", CancelRequested = true }, Json.OperationView),
             var p when p.StartsWith("tokens/", StringComparison.Ordinal) => new(HttpStatusCode.NoContent),

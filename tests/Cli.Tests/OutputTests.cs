@@ -13,7 +13,7 @@ public sealed class OutputTests
         { "create", "create shop --id audit" }, { "list", "list shop" }, { "show", "show shop/audit" }, { "activate", "activate shop/audit" }, { "delete", "delete shop/audit" }, { "pause", "pause shop/audit" },
         { "route", "route shop/audit 80 --machine web" }, { "route-list", "route list shop" }, { "route-delete", "route delete shop route-1" },
         { "op-list", "op list" }, { "op-show", "op show op-3" }, { "op-watch", "op watch op-1" }, { "op-cancel", "op cancel op-1" },
-        { "doctor", "doctor" }, { "doctor-repair", "doctor --repair" }, { "token-list", "token list" }, { "token-create", "token create ci" }, { "token-revoke", "token revoke ci" }, { "version", "version" },
+        { "doctor", "doctor" }, { "doctor-repair", "doctor --repair" }, { "repair", "repair shop/audit" }, { "token-list", "token list" }, { "token-create", "token create ci" }, { "token-revoke", "token revoke ci" }, { "version", "version" },
     };
 
     [Theory, MemberData(nameof(Shown))]

@@ -27,7 +27,7 @@ internal static class Samples
         [
             Weave("main", null, "running") with { Active = true },
             Weave("audit", "snap-1", "paused") with { ExpiresAt = Noon.AddHours(4) },
-            Weave("what-if", "snap-3", "stopped") with { Source = "audit", Drift = ["machine web was stopped by something else"] },
+            Weave("what-if", "snap-3", "stopped") with { Source = "audit", Drift = [new("stopped", "machine web was stopped by something else", Noon)] },
         ],
         Snapshots = [Snapshot("snap-1", "main", -60, "before-upgrade"), Snapshot("snap-2", "main", -30, null) with { Parent = "snap-1", Consistency = "crash" }, Snapshot("snap-3", "audit", -10, "[red]") with { Parent = "snap-1", State = "capturing" }],
     };
@@ -49,6 +49,9 @@ internal static class Samples
 
     public static DoctorView Doctor => new("QEMU", "10.0", new Dictionary<string, string> { ["storage"] = "/var/lib/weave-pool" },
         [new("ok", "kvm", "Hardware virtualization is there.", null), new("warning", "shop/audit", "machine web was stopped by something else.", "See `weave show shop/audit`.")], []);
+
+    public static DoctorView Repaired => Doctor with { Findings = [new("ok", "reconciliation", "The host has what the store says.", null)], Repaired = ["published again 2 routes", "made whole the fence of shop/audit: its name server is not running"] };
+    public static DoctorView Looked => Doctor with { Findings = [.. Doctor.Findings, new("error", "shop", "its layer '/pool/a.qcow2' is gone.", "Put it back.")], Repairable = ["publish again 2 routes"], Busy = ["lab"] };
 
     public static JsonElement SnapshotResult => Element("""
         {"snapshot":"snap-4","environment":"shop","weave":"main","at":"2030-01-01T12:00:00.500Z","consistency":"machine","skewMs":1.5,"longestPauseMs":42.25,"storedBytes":268435456,

@@ -45,6 +45,7 @@ public sealed class RequestTests
         ("GET operations/op-1", c => c.GetOperationAsync("op-1", default)),
         ("POST operations/op-1/cancel", c => c.CancelOperationAsync("op-1", default)),
         ("GET doctor", c => c.DoctorAsync(default)),
+        ("POST reconcile?repair=false&environment=lab&weave=past", c => c.ReconcileAsync(false, default, "lab", "past")),
         ("POST reconcile?repair=true", c => c.ReconcileAsync(true, default)),
         ("GET tokens?limit=200", c => c.ListTokensAsync(default)),
         ("""POST tokens {"name":"ci","role":"operator","environments":["lab"],"ttl":"30d"}""", c => c.CreateTokenAsync(new() { Name = "ci", Role = "operator", Environments = ["lab"], Ttl = "30d" }, default)),

@@ -47,7 +47,7 @@ public sealed class IdJsonTests
         var weave = new Weave
         {
             Environment = EnvironmentId.Parse("lab"), Id = WeaveId.Parse("past"), Tag = FenceTag.Parse("0123abcd"), State = WeaveState.Paused, CreatedAt = Clocks.Noon().GetUtcNow(),
-            Origin = SnapshotId.New(Clocks.Noon()), Source = Weave.Main, Uplink = UplinkMode.Nat, ExpiresAt = Clocks.Noon().GetUtcNow().AddHours(1), Drift = ["web is gone"],
+            Origin = SnapshotId.New(Clocks.Noon()), Source = Weave.Main, Uplink = UplinkMode.Nat, ExpiresAt = Clocks.Noon().GetUtcNow().AddHours(1), Drift = [new(DriftKind.Gone, "web is gone", Clocks.Noon().GetUtcNow())],
             Addresses = [new(MachineName.Parse("web"), "52:54:00:00:00:01", "10.0.0.2", "100.64.1.2")],
             Machines = [new() { Name = MachineName.Parse("web"), HypervisorName = "w.lab.past.web", Uuid = Guid.Parse("00000000-0000-0000-0000-000000000001"), Heads = [new(VolumeName.Parse("vda"), layer)], RunState = RunState.Paused, StartedBy = "memory shared" }],
             Blueprint = new()
@@ -57,5 +57,12 @@ public sealed class IdJsonTests
             },
         };
         Assert.Equivalent(weave, JsonSerializer.Deserialize<Weave>(JsonSerializer.Serialize(weave, Web), Web), strict: true);
+    }
+
+    [Fact]
+    public void Drift_that_an_earlier_version_wrote_is_read_and_a_kind_that_a_later_one_knows_is_no_error()
+    {
+        Assert.Equal(new Drift(DriftKind.Other, "web is gone", DateTimeOffset.MinValue), JsonSerializer.Deserialize<Drift>("\"web is gone\"", Web));
+        Assert.Equal(DriftKind.Other, JsonSerializer.Deserialize<Drift>("""{"kind":"Bewitched","text":"t","foundAt":"2030-01-01T12:00:00Z"}""", Web)!.Kind);
     }
 }

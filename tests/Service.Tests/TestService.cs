@@ -71,7 +71,7 @@ internal sealed class TestService : IAsyncDisposable
         await Composition.PrepareAsync(_app, _held, CancellationToken.None);
         await _app.StartAsync();
         // The first look at the host is over then: on a clock that stands still, work would wait for its lease for ever.
-        await Services.GetRequiredService<StartUp>().ExecuteTask!.WaitAsync(Patience);
+        await Services.GetRequiredService<StartUp>().Compared.WaitAsync(Patience);
         Address = new(_app.Urls.Single());
         AdminToken = File.ReadAllText(Path.Combine(StatePath, "admin.token")).Trim();
     }

@@ -50,6 +50,15 @@ public sealed class SimulatorDriverTests : DriverContract
             return Task.CompletedTask;
         }
 
+        public override IReadOnlyList<(string What, Func<CancellationToken, Task> Do)> Damages(FenceTag fence) =>
+        [
+            ("a part is gone", _ =>
+            {
+                _host.DamageFence(fence, "its name server does not run");
+                return Task.CompletedTask;
+            }),
+        ];
+
         public override ValueTask DisposeAsync()
         {
             _host.Dispose();

@@ -393,12 +393,12 @@ public sealed class BranchingTests
         await world.CreateAsync("past");
         await world.RouteAsync("past");
         world.Host.Reboot();
-        var report = await world.Weaver.ReconcileAsync(false, default);
+        var report = await world.Weaver.ReconcileAsync(new(RepairMode.Look), default);
         Assert.Contains(report.Findings, f => f.Subject == "lab/past" && f.Text.Contains("fence", StringComparison.Ordinal));
         Assert.Contains(report.Findings, f => f.Subject == "routes");
         Assert.Equal(WeaveState.Stopped, (await world.WeaveAsync("past")).State);
-        Assert.NotEmpty((await world.Weaver.ReconcileAsync(true, default)).Repaired);
-        Assert.Equal(Drivers.FindingLevel.Ok, (await world.Weaver.ReconcileAsync(false, default)).Findings[0].Level);
+        Assert.NotEmpty((await world.Weaver.ReconcileAsync(new(RepairMode.Repair), default)).Repaired);
+        Assert.Equal(Drivers.FindingLevel.Ok, (await world.Weaver.ReconcileAsync(new(RepairMode.Look), default)).Findings[0].Level);
         await world.CheckAsync();
     }
 
@@ -408,9 +408,9 @@ public sealed class BranchingTests
         await using var world = await WithLabAsync();
         await using var driver = new SimulatedHypervisor(world.Host);
         await driver.MakeFenceAsync(new() { Tag = FenceTag.New(), Environment = Lab, Weave = WeaveId.Parse("x"), Networks = [], Machines = [] }, default);
-        Assert.Contains((await world.Weaver.ReconcileAsync(false, default)).Findings, f => f.Subject == "left-over");
+        Assert.Contains((await world.Weaver.ReconcileAsync(new(RepairMode.Look), default)).Findings, f => f.Subject == "left-over");
         Assert.Single((await driver.ListOwnedAsync(default)).Things);
-        Assert.Single((await world.Weaver.ReconcileAsync(true, default)).Repaired);
+        Assert.Single((await world.Weaver.ReconcileAsync(new(RepairMode.Repair), default)).Repaired);
         await world.CheckAsync();
     }
 
@@ -424,11 +424,11 @@ public sealed class BranchingTests
         var refusal = await world.UndoneAsync(w => w.CreateWeaveAsync(CreationOf("w", snapshot: snapshot.Snapshot), Me, default));
         Assert.Equal(Fault.Conflict, refusal.Fault);
         Assert.Contains(gone, refusal.Message);
-        var report = await world.Weaver.ReconcileAsync(true, default);
+        var report = await world.Weaver.ReconcileAsync(new(RepairMode.Repair), default);
         Assert.Contains(report.Findings, f => f.Level == Drivers.FindingLevel.Error && f.Text.Contains(gone, StringComparison.Ordinal));
-        Assert.Contains((await world.WeaveAsync("main")).Drift, d => d.Contains(gone, StringComparison.Ordinal));
+        Assert.Contains((await world.WeaveAsync("main")).Drift, d => d.Text.Contains(gone, StringComparison.Ordinal));
         File.Move(gone + ".away", gone);
-        Assert.Equal(Drivers.FindingLevel.Ok, (await world.Weaver.ReconcileAsync(false, default)).Findings[0].Level);
+        Assert.Equal(Drivers.FindingLevel.Ok, (await world.Weaver.ReconcileAsync(new(RepairMode.Look), default)).Findings[0].Level);
 
         var memory = (await world.SnapshotsAsync()).Single().Machines.First(m => m.Memory is not null).Memory!.FlatPath;
         File.Delete(memory);
@@ -453,7 +453,7 @@ public sealed class BranchingTests
         world.Calls.Arm(act: async (_, boundary, _) =>
         {
             if (boundary != "driver.InstantiateAsync after") return;
-            var report = await world.Weaver.ReconcileAsync(true, default);
+            var report = await world.Weaver.ReconcileAsync(new(RepairMode.Repair), default);
             Assert.Empty(report.Repaired);
         });
         await world.CreateAsync("past");

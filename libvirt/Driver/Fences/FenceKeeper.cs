@@ -14,7 +14,7 @@ namespace WeaveHypervisor.Libvirt.Fences;
 /// The isolated networks of a weave and their gateway. Per environment network a libvirt network without addresses (a switch); one network namespace that has
 /// a leg in each, with the address and the MAC that the original gateway had; one uplink to the host with an outer address for every machine address.
 /// </summary>
-internal sealed class FenceKeeper(DriverContext context)
+internal sealed partial class FenceKeeper(DriverContext context)
 {
     // Two fences made at once must not choose the same subnet.
     private readonly SemaphoreSlim _choosing = new(1, 1);
@@ -28,12 +28,15 @@ internal sealed class FenceKeeper(DriverContext context)
     {
         var names = Names(fence.Tag);
         var record = await RecordAsync(fence, stop);
+        // A namespace whose name is gone may live on in its name server, with the other ends of the links.
+        if (!IsThere(names)) await ClearGatewayAsync(names, stop);
         for (var i = 0; i < fence.Networks.Count; i++) await EnsureNetworkAsync(names, i, fence, stop);
         await EnsureNamespaceAsync(names, stop);
         await EnsureLinksAsync(names, record, fence, stop);
         await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "nft", "-f", "-"], FenceRules.Gateway(record, fence.Uplink), stop);
         await HostCommand.RunAsync("nft", ["-f", "-"], FenceRules.Host(names, record, fence.Uplink), stop);
         await new NameServer(names, Folder(fence.Tag)).EnsureAsync(fence, stop);
+        await PlugInAsync(names, fence, stop);
         return new(record.Addresses);
     }
 
@@ -41,11 +44,7 @@ internal sealed class FenceKeeper(DriverContext context)
     public async Task RetireAsync(FenceTag tag, CancellationToken stop)
     {
         var names = Names(tag);
-        await new NameServer(names, Folder(tag)).StopAsync(stop);
-        if (File.Exists(names.NamespacePath)) await HostCommand.RunAsync("ip", ["netns", "delete", names.Namespace], null, stop);
-        // Links end with the namespace that holds their other end, in the kernel's own time; these may be half made and have no other end there.
-        foreach (var link in Links().Where(l => l == names.HostUplink || l.StartsWith($"wv{tag.Text}g", StringComparison.Ordinal)))
-            await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop);
+        await ClearGatewayAsync(names, stop);
         foreach (var network in await NetworksAsync(stop))
             using (network)
                 if (FenceNames.TagOf(context.Options.Prefix, network.Name) == tag) await EndNetworkAsync(network, stop);
@@ -53,6 +52,19 @@ internal sealed class FenceKeeper(DriverContext context)
         if (Directory.Exists(Folder(tag))) Directory.Delete(Folder(tag), recursive: true);
         if (Directory.Exists(Folders) && !Directory.EnumerateFileSystemEntries(Folders).Any()) TryRemoveFolders();
     }
+
+    private async Task ClearGatewayAsync(FenceNames names, CancellationToken stop)
+    {
+        await new NameServer(names, Folder(names.Tag)).StopAsync(stop);
+        if (IsThere(names)) await HostCommand.RunAsync("ip", ["netns", "delete", names.Namespace], null, stop);
+        else File.Delete(names.NamespacePath);
+        // Links end with the namespace that holds their other end, in the kernel's own time; these may be half made and have no other end there.
+        foreach (var link in Links().Where(l => l == names.HostUplink || l.StartsWith($"wv{names.Tag.Text}g", StringComparison.Ordinal)))
+            await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop);
+    }
+
+    /// <summary>The gateway's namespace is there: its name alone may be left of it.</summary>
+    private static bool IsThere(FenceNames names) => File.Exists(names.NamespacePath) && File.ReadLines("/proc/self/mountinfo").Any(l => l.Contains($" {names.NamespacePath} ", StringComparison.Ordinal));
 
     /// <summary>Tags of all fences of this service on the host, whole or in parts.</summary>
     public async Task<IReadOnlyList<FenceTag>> ListAsync(CancellationToken stop)
@@ -186,7 +198,7 @@ internal sealed class FenceKeeper(DriverContext context)
 
     private static async Task EnsureNamespaceAsync(FenceNames names, CancellationToken stop)
     {
-        if (!File.Exists(names.NamespacePath)) await HostCommand.RunAsync("ip", ["netns", "add", names.Namespace], null, stop);
+        if (!IsThere(names)) await HostCommand.RunAsync("ip", ["netns", "add", names.Namespace], null, stop);
         // Constant text: a shell is only there to write files inside the namespace.
         await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "sh", "-c",
             "echo 1 > /proc/sys/net/ipv4/ip_forward; for d in all default; do echo 0 > /proc/sys/net/ipv4/conf/$d/rp_filter; f=/proc/sys/net/ipv6/conf/$d/disable_ipv6; [ ! -e $f ] || echo 1 > $f; done"], null, stop);

@@ -24,6 +24,14 @@ internal static class FenceRules
         return rules.ToString();
     }
 
+    /// <summary>How many chains and rules a text of this class makes.</summary>
+    public static (int Chains, int Rules) Count(string text)
+    {
+        // Each statement ends with a semicolon; that of a chain's own (its hook, its policy) is no rule.
+        var chains = text.Split('\n').Where(l => l.StartsWith(" chain ", StringComparison.Ordinal)).ToList();
+        return (chains.Count, chains.Sum(l => l.Count(c => c == ';') - 1 - (l.Contains("policy ", StringComparison.Ordinal) ? 1 : 0)));
+    }
+
     /// <summary>On the host: a fence reaches neither the host nor another fence; what leaves it (uplink nat only) is masqueraded.</summary>
     public static string Host(FenceNames names, FenceRecord record, UplinkMode uplink)
     {

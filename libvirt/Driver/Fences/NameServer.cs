@@ -29,6 +29,9 @@ internal sealed class NameServer(FenceNames names, string folder)
         await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "dnsmasq", "--conf-file=" + Config], null, stop);
     }
 
+    /// <summary>It runs with the wanted configuration, or nobody is to be served.</summary>
+    public bool Serves(FenceSpec fence) => Write(fence) is not { } wanted || (File.Exists(Config) && File.ReadAllText(Config) == wanted && RunningPid() is not null);
+
     /// <summary>Returns when it no longer serves, at the latest after 5 s. Not running: success.</summary>
     public async Task StopAsync(CancellationToken stop)
     {

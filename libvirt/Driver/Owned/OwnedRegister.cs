@@ -27,7 +27,7 @@ internal sealed class OwnedRegister(DriverContext context, FenceKeeper fences, E
         if (Directory.Exists(context.Paths.Environments))
             foreach (var path in Directory.EnumerateFiles(context.Paths.Environments, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint }))
                 if (context.Paths.IsOurs(path)) things.Add(new(OwnedKind.File, path, $"file {path}", FileFacts.Read(path).AllocatedBytes));
-        return new(things, await endpoints.ListAsync(stop));
+        return new(things, await endpoints.ListWorkingAsync(stop));
     }
 
     public async Task RemoveAsync(OwnedThing thing, CancellationToken stop)

@@ -48,7 +48,22 @@ internal sealed class EndpointPublisher(DriverContext context)
         }
     }
 
-    /// <summary>What is published now, read back from the kernel.</summary>
+    /// <summary>
+    /// What is really published now, read back from the kernel: where rules were flushed nothing is, and an adopted machine's port is not where the accept ahead of libvirt's own rules is gone.
+    /// </summary>
+    public async Task<IReadOnlyList<PublishedEndpoint>> ListWorkingAsync(CancellationToken stop)
+    {
+        var (exit, output, _, _) = await HostCommand.TryAsync("nft", ["list", "table", "ip", Table], null, stop);
+        if (exit != 0 || output.Split("dnat ip to ").Length < 9) return [];
+        var found = await ListAsync(stop);
+        if (found.All(InFence)) return found;
+        var (_, accepts, _, _) = await HostCommand.TryAsync("iptables", ["-w", "-S", "FORWARD"], null, stop);
+        return [.. found.Where(e => InFence(e) || accepts.Split('\n').Any(l => l.Contains($"-d {e.TargetAddress}/32 ", StringComparison.Ordinal) && l.Contains($"--dport {e.TargetPort} ", StringComparison.Ordinal) && l.Contains(Accepts, StringComparison.Ordinal)))];
+    }
+
+    private static bool InFence(PublishedEndpoint endpoint) => endpoint.TargetAddress.StartsWith("100.", StringComparison.Ordinal);
+
+    /// <summary>The elements of the maps, whether or not rules use them.</summary>
     public async Task<IReadOnlyList<PublishedEndpoint>> ListAsync(CancellationToken stop)
     {
         var (exit, output, error, _) = await HostCommand.TryAsync("nft", ["-j", "list", "table", "ip", Table], null, stop);
@@ -159,7 +174,7 @@ internal sealed class EndpointPublisher(DriverContext context)
     /// </summary>
     private async Task AcceptAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop, bool keepOld = false)
     {
-        var wanted = endpoints.Where(e => !e.TargetAddress.StartsWith("100.", StringComparison.Ordinal))
+        var wanted = endpoints.Where(e => !InFence(e))
             .Select(e => $"-d {e.TargetAddress}/32 -p {(e.Protocol == RouteProtocol.Udp ? "udp" : "tcp")} -m {(e.Protocol == RouteProtocol.Udp ? "udp" : "tcp")} --dport {e.TargetPort} -m conntrack --ctstate DNAT -m comment --comment \"{Accepts}\" -j ACCEPT").ToHashSet();
         var (exit, output, _, _) = await HostCommand.TryAsync("iptables", ["-w", "-S", "FORWARD"], null, stop);
         if (exit != 0)

@@ -12,6 +12,7 @@ internal static class ServiceCommands
     public static void AddTo(RootCommand root, Verb verb)
     {
         root.Subcommands.Add(Doctor(verb));
+        root.Subcommands.Add(Repair(verb));
         root.Subcommands.Add(Serve(verb));
         root.Subcommands.Add(verb.Make("token", "Manage tokens for the interface.", ["weave token list"], TokenList(verb), TokenCreate(verb), TokenRevoke(verb)));
         root.Subcommands.Add(Version(verb));
@@ -41,6 +42,32 @@ internal static class ServiceCommands
                 foreach (var line in doctor.Repaired) output.Line($"repaired: {line}");
             }
             return doctor.Findings.Any(f => f.Level == "error") ? ExitCodes.Failed : ExitCodes.Done;
+        });
+        return command;
+    }
+
+    private static Command Repair(Verb verb)
+    {
+        var scope = new Argument<string?>("ENV[/WEAVE]") { Description = "Only this environment or weave; without: all, and what belongs to none.", Arity = ArgumentArity.ZeroOrOne };
+        var dry = new Option<bool>("--dry-run") { Description = "Say what would be done, and change nothing on the host." };
+        var command = verb.Make("repair", "Make the host what the service knows: fences whole, routes published, left-overs gone, stopped machines taken note of. Says what was done, and what cannot be repaired and why; exit code 1 where something remains.",
+            ["weave repair --dry-run", "weave repair shop/audit", "weave repair --json"], scope, dry);
+        verb.Does(command, async (parsed, client, output, stop) =>
+        {
+            var named = parsed.GetValue(scope)?.Split('/');
+            if (named is { Length: > 2 } || named?.Any(n => n.Length == 0) == true) throw new UsageException($"'{parsed.GetValue(scope)}' names neither an environment nor a weave.", "Write ENV or ENV/WEAVE, for example lab/main.");
+            var report = await client.ReconcileAsync(!parsed.GetValue(dry), stop, named?[0], named?.ElementAtOrDefault(1));
+            var remains = report.Findings.Where(f => f.Level is "warning" or "error").ToList();
+            if (output.IsJson) output.Json(report, V1Json.Default.DoctorView);
+            else
+            {
+                foreach (var line in report.Repaired) output.Line($"done: {line}");
+                foreach (var line in report.Repairable) output.Line($"would: {line}");
+                if (named is null && report.Busy.Count > 0) output.Line($"not looked at, because operations are at work: {string.Join(", ", report.Busy)}");
+                if (remains.Count > 0) output.Table([parsed.GetValue(dry) ? "FOUND IN" : "REMAINS IN", "WHAT", "NEXT"], remains.Select(f => new[] { f.Subject, f.Text, f.NextStep ?? "" }));
+                else output.Line(report.Repaired.Count > 0 ? "all is well now" : report.Repairable.Count > 0 ? "nothing else was found" : "all is well: nothing to repair");
+            }
+            return remains.Count > 0 || report.Busy.Count > 0 ? ExitCodes.Failed : ExitCodes.Done;
         });
         return command;
     }

@@ -108,7 +108,8 @@ internal static class WeaveCommands
             }
             output.Facts([("weave", $"{w.Environment}/{w.Id}"), ("state", w.State), ("active", w.Active ? "yes" : "no"), ("created", Times.Show(w.CreatedAt, verb.Host.Zone)), ("made from", w.Origin),
                 ("of the time", w.OriginAt is { } at ? Times.Show(at, verb.Host.Zone) : null), ("line of", w.Source), ("uplink", w.Uplink), ("expires", w.ExpiresAt is { } end ? Times.Show(end, verb.Host.Zone) : null),
-                .. w.Drift.Select(d => ("drift", (string?)d))]);
+                .. w.Drift.Select(d => ("drift", (string?)$"{d.Text} (noticed {Times.Show(d.FoundAt, verb.Host.Zone)})"))]);
+            if (w.Drift.Count > 0) output.Note($"next: weave repair {w.Environment}/{w.Id} --dry-run");
             output.Table(["MACHINE", "IS", "STARTED BY", "INSIDE", "FROM THIS HOST", "ON THE HYPERVISOR"], w.Machines.Select(m => new[]
             {
                 m.Name, m.RunState, m.StartedBy ?? "", string.Join(", ", m.Addresses.Select(a => a.Inner)), string.Join(", ", m.Addresses.Select(a => a.Outer)), m.Domain,

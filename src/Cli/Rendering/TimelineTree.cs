@@ -26,7 +26,7 @@ internal static class TimelineTree
         var node = parent.AddNode(Line((weave.Id, new Style(Color.Aqua, decoration: Decoration.Bold)), ($"  {weave.State}", Colours.Of(weave.State)),
             (weave.Active ? ascii ? "  <- active" : "  ◀ active" : "", new Style(Color.Yellow)),
             (weave.ExpiresAt is { } end ? $"  until {Times.Show(end, host.Zone)}" : "", Dim),
-            (weave.Drift.Count > 0 ? $"  drift: {weave.Drift[0]}" : "", new Style(Color.Red))));
+            (weave.Drift.Count > 0 ? $"  drift: {weave.Drift[0].Text}" : "", new Style(Color.Red))));
         foreach (var snapshot in timeline.Snapshots.Where(s => s.Weave == weave.Id))
         {
             var leaf = node.AddNode(Line((ascii ? "* " : "● ", new Style(Color.Blue)), (Times.Show(snapshot.At, host.Zone), Style.Plain), (snapshot.Label is { } label ? $"  {label}" : "", new Style(Color.Green)),

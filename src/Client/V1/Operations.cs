@@ -50,7 +50,13 @@ public sealed record Problem
 
 public sealed record FindingView(string Level, string Subject, string Text, string? NextStep);
 
-public sealed record DoctorView(string Hypervisor, string Version, IReadOnlyDictionary<string, string> Details, IReadOnlyList<FindingView> Findings, IReadOnlyList<string> Repaired);
+public sealed record DoctorView(string Hypervisor, string Version, IReadOnlyDictionary<string, string> Details, IReadOnlyList<FindingView> Findings, IReadOnlyList<string> Repaired)
+{
+    /// <summary>What a repair would do; empty after one.</summary>
+    public IReadOnlyList<string> Repairable { get; init; } = [];
+    /// <summary>Environments that were not compared, because operations are at work there.</summary>
+    public IReadOnlyList<string> Busy { get; init; } = [];
+}
 
 public sealed record VersionView(string Product, string Version, string Driver);
 

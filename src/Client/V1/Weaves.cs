@@ -32,8 +32,13 @@ public sealed record WeaveView
     public required string Uplink { get; init; }
     public DateTimeOffset? ExpiresAt { get; init; }
     public required IReadOnlyList<MachineView> Machines { get; init; }
-    public required IReadOnlyList<string> Drift { get; init; }
+    /// <summary>What something else changed; empty where nothing.</summary>
+    public required IReadOnlyList<DriftView> Drift { get; init; }
 }
+
+/// <param name="Kind">stopped, gone, disk, file, fence, unfinished or other.</param>
+/// <param name="FoundAt">When it was noticed first.</param>
+public sealed record DriftView(string Kind, string Text, DateTimeOffset FoundAt);
 
 public sealed record MachineView
 {

@@ -136,11 +136,18 @@ internal static class Endpoints
             }).Operates(Changes).Named(path.StartsWith(one, StringComparison.Ordinal) ? "withdrawWeaveRoute" : "withdrawRoute", "Withdraw a published port.");
 
         api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver) => Json(Map.View(await driver.InspectHostAsync(http.RequestAborted)))).WithMetadata(Reads, new AsksHypervisor()).Produces<DoctorView>().Named("getDoctor", "Check the host.");
-        api.MapPost("/reconcile", async (HttpContext http, IWeaver weaver) =>
+        api.MapPost("/reconcile", async (HttpContext http, IWeaver weaver, IWeaveStore store) =>
         {
             var repair = http.Flag("repair");
-            return Json(Map.View(await http.AuditedAsync("host.reconcile", repair ? "repair" : "look", () => weaver.ReconcileAsync(repair, http.RequestAborted), r => $"succeeded: {r.Repaired.Count} repaired"), driverName));
-        }).WithMetadata(Owns, Takes.Flag("repair", "Also remove what is left over, publish routes again, make broken fences whole.")).Produces<DoctorView>().Named("reconcile", "Compare the host with what the service knows.");
+            var environment = http.Query("environment") is { } env ? EnvironmentId.Parse(env) : (EnvironmentId?)null;
+            if (http.Query("weave") is not null && environment is null) throw Requests.Wrong("A weave is named without its environment.", "Name both: environment=ENV&weave=WEAVE.");
+            // An environment that is not there is refused by the comparison itself.
+            var weave = http.Query("weave") is not { } named ? null : Named(named) ?? (await store.FindEnvironmentAsync(environment!.Value, http.RequestAborted))?.ActiveWeave;
+            var request = new Reconciliation(repair ? RepairMode.Repair : RepairMode.Look, environment, weave);
+            var subject = (repair ? "repair" : "look") + (weave is { } w ? $" {environment}/{w}" : environment is { } e ? $" {e}" : "");
+            return Json(Map.View(await http.AuditedAsync("host.reconcile", subject, () => weaver.ReconcileAsync(request, http.RequestAborted), r => $"succeeded: {r.Repaired.Count} repaired"), driverName));
+        }).WithMetadata(Owns, Takes.Flag("repair", "Also remove what is left over, publish routes again, make broken fences whole, and take note of machines that were stopped."),
+            Takes.Word("environment", "Only this one, and nothing that belongs to none."), Takes.Word("weave", "Only this one of the environment; `active` is the active one.")).Produces<DoctorView>().Named("reconcile", "Compare the host with what the service knows.");
 
         api.MapGet("/tokens", async (HttpContext http, ITokenStore tokens) =>
         {

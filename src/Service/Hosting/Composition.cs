@@ -79,9 +79,14 @@ internal static class Composition
 }
 
 /// <summary>Before the service is ready all unfinished work is taken up; then the host is compared with the store, however long that takes.</summary>
-internal sealed partial class StartUp(OperationDesk desk, IWeaver weaver, ILogger<StartUp> log) : BackgroundService
+internal sealed partial class StartUp(OperationDesk desk, IWeaver weaver, TimeProvider clock, ILogger<StartUp> log) : BackgroundService
 {
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
+    private readonly TaskCompletionSource _compared = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public bool IsReady { get; private set; }
+    /// <summary>Ends when the first comparison has, however it ended.</summary>
+    public Task Compared => _compared.Task;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -89,12 +94,23 @@ internal sealed partial class StartUp(OperationDesk desk, IWeaver weaver, ILogge
         IsReady = true;
         try
         {
-            var report = await Task.Run(() => weaver.ReconcileAsync(true, stoppingToken), stoppingToken);
-            Reconciled(log, report.Findings.Count, string.Join(" ", report.Repaired));
+            // Environments whose work was taken up are compared when that has ended: what a reboot took from their weaves must not wait for somebody to notice.
+            for (var wait = TimeSpan.FromSeconds(1); ; wait = wait * 2 < LongestWait ? wait * 2 : LongestWait)
+            {
+                var report = await Task.Run(() => weaver.ReconcileAsync(new(RepairMode.Restore), stoppingToken), stoppingToken);
+                Reconciled(log, report.Findings.Count, string.Join("; ", report.Repaired));
+                _compared.TrySetResult();
+                if (report.Busy.Count == 0) break;
+                await Task.Delay(wait, clock, stoppingToken);
+            }
         }
         catch (Exception e) when (!stoppingToken.IsCancellationRequested)
         {
             NotReconciled(log, e);
+        }
+        finally
+        {
+            _compared.TrySetResult();
         }
     }
 

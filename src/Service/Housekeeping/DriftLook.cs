@@ -11,7 +11,7 @@ internal sealed partial class DriftLook(IWeaver weaver, TimeProvider clock, Hous
     protected override async Task LookAsync(CancellationToken stop)
     {
         // The driver may work synchronously for a while.
-        var report = await Task.Run(() => weaver.ReconcileAsync(repair: false, stop), stop);
+        var report = await Task.Run(() => weaver.ReconcileAsync(new(RepairMode.Look), stop), stop);
         var found = report.Findings.Where(f => f.Level is FindingLevel.Warning or FindingLevel.Error).ToHashSet();
         foreach (var finding in found.Where(f => !_told.Contains(f))) Found(Log, finding.Subject, finding.Text, finding.NextStep ?? "");
         if (_told.Count > 0 && found.Count == 0) Over(Log);

@@ -19,7 +19,7 @@ internal static class HistoryFiles
         var images = !memory ? [] : snapshot.Machines.Where(m => m.Memory is not null).SelectMany(m => new[] { m.Memory!.FlatPath, m.Memory.DeviceStatePath }).Distinct().ToList();
         var missing = await bench.Driver.FindMissingAsync([.. disks, .. images], stop);
         if (missing.Count == 0) return;
-        throw new WeaveException(Fault.Conflict, $"Snapshot '{snapshot.Id}' cannot be used: {(missing.Count == 1 ? "a file that it needs is" : $"{missing.Count} files that it needs are")} gone: {string.Join(", ", missing.Select(Ids.Quote))}.",
+        throw new WeaveException(Fault.Conflict, $"Snapshot '{snapshot.Id}' cannot be used: {(missing.Count == 1 ? "a file that it needs is" : $"{missing.Count} files that it needs are")} gone: {string.Join(", ", missing.Select(Ids.QuotePath))}.",
             missing.Any(disks.Contains) ? "Put it back where it was, or choose a snapshot that does not need it." : "Put it back where it was, or boot from the disks of that time with `--boot`.");
     }
 }

@@ -91,7 +91,8 @@ internal sealed class SwitchPower(Bench bench, WeaveStart start) : IStep<PowerPl
             var state = (await bench.Driver.InspectAsync(machine.ToRef(), stop))?.RunState ?? RunState.Off;
             machines.Add(machine with { RunState = state, MemoryFrom = memoryGone && state == RunState.Off ? null : machine.MemoryFrom });
         }
-        var changed = weave with { Machines = machines, State = Adoption.MainState.Of([.. machines.Select(m => m.RunState)]) };
+        // What is done with the machines now is what is wanted.
+        var changed = weave with { Machines = machines, Drift = [.. weave.Drift.Where(d => d.Kind != DriftKind.Stopped)], State = Adoption.MainState.Of([.. machines.Select(m => m.RunState)]) };
         await bench.Store.CommitAsync(new StoreChange { PutWeaves = [changed] }, context.Lease, stop);
         context.Plan.After = changed.State;
     }

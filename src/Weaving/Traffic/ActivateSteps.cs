@@ -55,13 +55,11 @@ internal sealed class SwitchActive(Bench bench, EndpointPublisher publisher) : I
         var environment = await bench.Store.GetEnvironmentAsync(plan.Environment, stop);
         plan.Before ??= new(environment.ActiveWeave, environment.PreviousActive);
         await context.SavePlanAsync(stop);
-        await publisher.PublishAsync(stop, (plan.Environment, plan.Weave));
-        if (environment.ActiveWeave == plan.Weave) return;
-        await bench.Store.CommitAsync(new StoreChange
+        await publisher.PublishAsync(stop, (plan.Environment, plan.Weave), () => environment.ActiveWeave == plan.Weave ? Task.CompletedTask : bench.Store.CommitAsync(new StoreChange
         {
             PutEnvironments = [environment with { ActiveWeave = plan.Weave, PreviousActive = environment.ActiveWeave }],
             AddActivations = [new Activation(plan.Environment, plan.Weave, bench.Now)],
-        }, context.Lease, stop);
+        }, context.Lease, stop));
     }
 
     /// <summary>What was active is so again, in the store first. That the other was active in between stays recorded: it was.</summary>

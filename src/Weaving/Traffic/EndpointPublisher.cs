@@ -11,13 +11,17 @@ internal sealed class EndpointPublisher(Bench bench)
 {
     private readonly SemaphoreSlim _one = new(1, 1);
 
-    /// <summary>Publishes all stored routes, with <paramref name="active"/> in place of the stored active weave of one environment where that is about to change.</summary>
-    public async Task PublishAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null)
+    /// <summary>
+    /// Publishes all stored routes, with <paramref name="active"/> in place of the stored active weave of one environment where that is about to change. What makes that change
+    /// in the store is <paramref name="store"/>: nobody else publishes what the store said before it.
+    /// </summary>
+    public async Task PublishAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null, Func<Task>? store = null)
     {
         await _one.WaitAsync(stop);
         try
         {
             await bench.Driver.PublishAsync(await EndpointsAsync(stop, active), stop);
+            if (store is not null) await store();
         }
         finally
         {

@@ -47,6 +47,9 @@ public abstract class DriverBench : IAsyncDisposable
     /// <summary>Powers a machine off behind the driver's back.</summary>
     public abstract Task KillAsync(MachineRef machine, CancellationToken stop);
 
+    /// <summary>What a foreign hand may do to a fence, each by itself.</summary>
+    public abstract IReadOnlyList<(string What, Func<CancellationToken, Task> Do)> Damages(FenceTag fence);
+
     public abstract ValueTask DisposeAsync();
 }
 

@@ -206,6 +206,30 @@ public abstract class DriverContract
     });
 
     [Fact]
+    public Task A_fence_that_a_foreign_hand_broke_is_found_broken_and_made_whole_under_its_machines() => WithAsync(1, async (bench, stage) =>
+    {
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var (fence, facts, request) = await stage.PrepareCopyAsync(capture, result);
+        await stage.Driver.InstantiateAsync(request, null, Stop);
+        var outer = facts.Addresses[0].Outer;
+        Assert.NotNull(await bench.AskAsync(outer, true, Stop));
+        Assert.Empty(await stage.Driver.InspectFenceAsync(fence, Stop));
+        foreach (var (what, damage) in bench.Damages(fence.Tag))
+        {
+            await damage(Stop);
+            var missing = await stage.Driver.InspectFenceAsync(fence, Stop);
+            Assert.True(missing.Count > 0 && missing.All(m => m.Length > 5 && !m.EndsWith('.')), what);
+            Assert.Equal(facts.Addresses, (await stage.Driver.MakeFenceAsync(fence, Stop)).Addresses);
+            missing = await stage.Driver.InspectFenceAsync(fence, Stop);
+            Assert.True(missing.Count == 0, $"{what}: {string.Join("; ", missing)}");
+            Assert.True(await bench.AskAsync(outer, true, Stop) is not null, $"{what}: the copy does not answer");
+        }
+        await stage.Driver.RetireAsync(request.Machines[0].Machine, Stop);
+        await stage.Driver.RetireFenceAsync(fence.Tag, Stop);
+        Assert.Single(await stage.Driver.InspectFenceAsync(fence, Stop));
+    });
+
+    [Fact]
     public Task A_copy_without_memory_boots_on_the_captured_disk() => WithAsync(1, async (bench, stage) =>
     {
         await bench.OrderAsync(stage.AddressOf(0), "before", Stop);

@@ -46,7 +46,7 @@ public static class StoredThings
     {
         Environment = EnvironmentId.Parse(environment), Id = WeaveId.Parse(id), Tag = tag is null ? FenceTag.New() : FenceTag.Parse(tag), State = WeaveState.Paused, CreatedAt = Noon.AddMinutes(minutes),
         Origin = SnapshotNumber(1), Source = Model.Weave.Main, Blueprint = Blueprint, Uplink = UplinkMode.Nat, Addresses = [new(Web, "52:54:00:00:00:01", "10.0.0.2", "100.64.1.2")],
-        ExpiresAt = Noon.AddDays(1).AddTicks(1), Drift = ["web is gone"],
+        ExpiresAt = Noon.AddDays(1).AddTicks(1), Drift = [new(DriftKind.Gone, "web is gone", Noon)],
         Machines =
         [
             new()

@@ -104,6 +104,30 @@ public sealed class LibvirtBench : DriverBench
 
     public override Task KillAsync(MachineRef machine, CancellationToken stop) => VirshAsync(null, stop, "destroy", machine.HypervisorName);
 
+    public override IReadOnlyList<(string What, Func<CancellationToken, Task> Do)> Damages(FenceTag fence)
+    {
+        var names = new Fences.FenceNames(_prefix, fence);
+        async Task EndNameServerAsync(CancellationToken stop) =>
+            await RunAsync(null, stop, "kill", "-KILL", (await File.ReadAllTextAsync($"{Folder}/root/fences/{fence}/dnsmasq.pid", stop)).Trim());
+        return
+        [
+            ("the host's table is gone", stop => RunAsync(null, stop, "nft", "delete", "table", "ip", names.HostTable)),
+            ("the host's rules are flushed", stop => RunAsync(null, stop, "nft", "flush", "table", "ip", names.HostTable)),
+            ("the gateway's rules are flushed", stop => RunAsync(null, stop, "ip", "netns", "exec", names.Namespace, "nft", "flush", "ruleset")),
+            ("the name server is killed", EndNameServerAsync),
+            ("the uplink is gone", stop => RunAsync(null, stop, "ip", "link", "delete", names.HostUplink)),
+            ("the gateway's leg is gone", stop => RunAsync(null, stop, "ip", "link", "delete", names.HostLeg(0))),
+            ("the network is gone", stop => VirshAsync(null, stop, "net-destroy", names.Network(0))),
+            ("the bridge is gone", stop => RunAsync(null, stop, "ip", "link", "delete", names.Bridge(0))),
+            ("the namespace is gone, its name server lives on", stop => RunAsync(null, stop, "ip", "netns", "delete", names.Namespace)),
+            ("the namespace is gone", async stop =>
+            {
+                await EndNameServerAsync(stop);
+                await RunAsync(null, stop, "ip", "netns", "delete", names.Namespace);
+            }),
+        ];
+    }
+
     public override async ValueTask DisposeAsync()
     {
         foreach (var socket in _taken) socket.Dispose();

@@ -96,7 +96,7 @@ public sealed class HousekeepingTests : IAsyncLifetime
         Assert.Empty((await Client.GetWeaveAsync("lab", "copy", default)).Drift);
         await PassesAsync(TimeSpan.FromMinutes(1), "drift is shown", async () => (await Client.GetWeaveAsync("lab", "copy", default)).Drift.Count > 0);
         var copy = await Client.GetWeaveAsync("lab", "copy", default);
-        Assert.Contains(machine.Name, Assert.Single(copy.Drift));
+        Assert.Contains(machine.Name, Assert.Single(copy.Drift).Text);
         Assert.Equal("off", copy.Machines.Single(m => m.Name == machine.Name).RunState);
         Assert.Null(_service.Host.Ask(Guid.Parse(machine.Uuid)));
         // A look holds the environment for moments only: work that comes after it is done.

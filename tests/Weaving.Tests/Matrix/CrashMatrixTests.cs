@@ -32,7 +32,7 @@ public sealed class CrashAndMoreMatrixTests
 
     [Theory, MemberData(nameof(Scenarios))]
     public Task Reconciliation_after_the_restart_takes_nothing_from_an_unfinished_operation(string scenario) =>
-        Matrices.CrashAsync(scenario, sparing: true, async (run, _) => await run.World.Weaver.ReconcileAsync(true, default));
+        Matrices.CrashAsync(scenario, sparing: true, async (run, _) => await run.World.Weaver.ReconcileAsync(new(RepairMode.Repair), default));
 }
 
 internal static class Matrices

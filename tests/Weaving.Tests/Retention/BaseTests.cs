@@ -47,7 +47,7 @@ public sealed class BaseTests
         await world.DeleteSnapshotAsync(maker);
         Assert.Equal((true, false), (File.Exists(made.FlatPath), File.Exists(made.DeviceStatePath)));
         await world.CheckAsync();
-        Assert.Empty((await world.Weaver.ReconcileAsync(true, default)).Repaired);
+        Assert.Empty((await world.Weaver.ReconcileAsync(new(RepairMode.Repair), default)).Repaired);
         await world.CreateAsync("past", snapshot: last);
         Assert.Equal(2, (await world.AskAsync("past", Web))!.Counter);
 
@@ -104,8 +104,8 @@ public sealed class BaseTests
         var second = await world.SnapshotAsync();
         var image = await ImageAsync(world, second.Snapshot);
         File.Delete(image.FlatPath);
-        Assert.Single((await world.Weaver.ReconcileAsync(false, default)).Findings, f => f.Text.Contains(Ids.Quote(image.FlatPath), StringComparison.Ordinal));
-        Assert.Contains(Ids.Quote(image.FlatPath), (await world.UndoneAsync(w => w.CreateWeaveAsync(CreationOf("w", snapshot: second.Snapshot), Me, default))).Message);
+        Assert.Single((await world.Weaver.ReconcileAsync(new(RepairMode.Look), default)).Findings, f => f.Text.Contains(Ids.QuotePath(image.FlatPath), StringComparison.Ordinal));
+        Assert.Contains(Ids.QuotePath(image.FlatPath), (await world.UndoneAsync(w => w.CreateWeaveAsync(CreationOf("w", snapshot: second.Snapshot), Me, default))).Message);
         // The next snapshot does not build on what is gone.
         Assert.False((await ImageAsync(world, (await world.SnapshotAsync()).Snapshot)).SharesBase);
     }

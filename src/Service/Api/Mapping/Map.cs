@@ -30,7 +30,7 @@ internal static class Map
     public static WeaveView View(Weave w, WeaveId? active, IReadOnlyList<Snapshot> snapshots) => new()
     {
         Environment = w.Environment.Text, Id = w.Id.Text, State = Word(w.State), Active = w.Id == active, CreatedAt = w.CreatedAt, Origin = w.Origin?.Text,
-        OriginAt = snapshots.FirstOrDefault(s => s.Id == w.Origin)?.At, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Drift = w.Drift,
+        OriginAt = snapshots.FirstOrDefault(s => s.Id == w.Origin)?.At, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Drift = [.. w.Drift.Select(d => new DriftView(Word(d.Kind), d.Text, d.FoundAt))],
         Machines = [.. w.Machines.Select(m => new MachineView
         {
             Name = m.Name.Text, Domain = m.HypervisorName, Uuid = m.Uuid.ToString(), RunState = Word(m.RunState), StartedBy = m.StartedBy,
@@ -72,7 +72,7 @@ internal static class Map
 
     public static FindingView View(Finding f) => new(Word(f.Level), f.Subject, f.Text, f.NextStep);
     public static DoctorView View(HostFacts h) => new(h.Hypervisor, h.Version, h.Details, [.. h.Findings.Select(View)], []);
-    public static DoctorView View(ReconciliationReport r, string driver) => new(driver, "", new Dictionary<string, string>(), [.. r.Findings.Select(View)], r.Repaired);
+    public static DoctorView View(ReconciliationReport r, string driver) => new(driver, "", new Dictionary<string, string>(), [.. r.Findings.Select(View)], r.Repaired) { Repairable = r.Repairable, Busy = [.. r.Busy.Select(e => e.Text)] };
     public static TokenView View(AccessToken t, string? secret = null) =>
         new(t.Name, t.Name, Word(t.Role), t.Environments?.Select(e => e.Text).ToList(), t.CreatedAt, t.ExpiresAt, t.RevokedAt is not null, secret);
     public static AuditView View(AuditEntry a) => new(a.At, a.Who, a.What, a.Subject, a.Result);
