@@ -1,13 +1,15 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using WeaveHypervisor.Disks;
+using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt;
 
 /// <summary>
 /// Where the driver's files are. Layers: <c>{Root}/environments/{env}/{tag}/layers/{layer}.qcow2</c>; memory:
-/// <c>{Root}/environments/{env}/memory/{snapshot}/{machine}.ram</c> and <c>.state</c>. Folders are 0710 root:QEMU's group, so that QEMU gets through
+/// <c>{Root}/environments/{env}/memory/{snapshot}/{machine}.ram</c> and <c>.state</c>; firmware and TPM state beside that memory as <c>.nvram</c> and <c>.tpm</c>, a copy's own under
+/// <c>{Root}/environments/{env}/{tag}/state/{uuid}.nvram</c> and <c>.tpm</c>. Folders are 0710 root:QEMU's group, so that QEMU gets through
 /// and nobody else looks in; files are 0600.
 /// </summary>
 internal sealed partial class DriverPaths(LibvirtDriverOptions options)
@@ -33,6 +35,18 @@ internal sealed partial class DriverPaths(LibvirtDriverOptions options)
         return (stem + ".ram", stem + ".state");
     }
 
+    public string PlaceState(EnvironmentId environment, SnapshotId snapshot, MachineName machine, StateKind kind) =>
+        Path.Combine(Environments, Checked(environment), "memory", Checked(snapshot), Checked(machine) + Ending(kind));
+
+    public string PlaceState(EnvironmentId environment, FenceTag weave, MachineRef copy, StateKind kind) =>
+        Path.Combine(Environments, Checked(environment), Checked(weave), "state", copy.Uuid.ToString("N") + Ending(kind));
+
+    /// <summary>The UUID of the copy whose own TPM state has this path; null for any other path.</summary>
+    public Guid? TpmOf(string path) => IsOurs(path) && Path.GetFileName(Path.GetDirectoryName(path)) == "state" && path.EndsWith(Ending(StateKind.Tpm), StringComparison.Ordinal)
+        && Guid.TryParseExact(Path.GetFileNameWithoutExtension(path), "N", out var uuid) ? uuid : null;
+
+    private static string Ending(StateKind kind) => kind == StateKind.Tpm ? ".tpm" : ".nvram";
+
     /// <summary>User and group of files that QEMU opens. Unavailable where the host has no such user or group.</summary>
     public FileOwner QemuOwner => Owners().Qemu;
 
@@ -45,7 +59,7 @@ internal sealed partial class DriverPaths(LibvirtDriverOptions options)
         if (!Path.IsPathFullyQualified(path) || path.Any(char.IsControl) || Path.GetFullPath(path) != path || !path.StartsWith(Environments + "/", StringComparison.Ordinal)) return false;
         var parts = path[(Environments.Length + 1)..].Split('/');
         var shaped = parts.Length == 4 && EnvironmentId.TryCreate(parts[0], out _) && parts[3].Length > 0
-            && (parts[2] == "layers" && FenceTag.TryCreate(parts[1], out _) || parts[1] == "memory" && SnapshotId.TryCreate(parts[2], out _));
+            && (parts[2] is "layers" or "state" && FenceTag.TryCreate(parts[1], out _) || parts[1] == "memory" && SnapshotId.TryCreate(parts[2], out _));
         if (!shaped) return false;
         var at = Environments;
         if (IsLink(at)) return false;

@@ -8,6 +8,7 @@ using WeaveHypervisor.Libvirt.Owned;
 using WeaveHypervisor.Libvirt.Power;
 using WeaveHypervisor.Libvirt.Returning;
 using WeaveHypervisor.Libvirt.Starting;
+using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Libvirt.Traffic;
 using WeaveHypervisor.Model;
 
@@ -28,23 +29,25 @@ public sealed class LibvirtDriver : IHypervisorDriver
     private readonly PowerSwitch _power;
     private readonly VolumePlugger _plugger;
     private readonly EndpointPublisher _endpoints;
+    private readonly StateKeeper _states;
 
     /// <summary>Checks the settings (InvalidRequest) and touches nothing else: libvirt is connected to by the first call that needs it.</summary>
     public LibvirtDriver(LibvirtDriverOptions options, TimeProvider clock, ILoggerFactory loggers)
     {
         options.Validate();
         _context = new(options, new HostConnection(options.Uri), new DriverPaths(options), clock, loggers);
+        _states = new(_context);
         _examiner = new(_context);
         _machines = new(_context);
         _host = new(_context);
-        _capture = new(_context);
+        _capture = new(_context, _states);
         _fences = new(_context);
-        _starter = new(_context, _fences.NetworkName);
+        _starter = new(_context, _states, _fences.NetworkName);
         _returner = new(_context);
         _power = new(_context);
         _plugger = new(_context);
         _endpoints = new(_context);
-        _owned = new(_context, _fences, _endpoints);
+        _owned = new(_context, _fences, _endpoints, _states);
     }
 
     /// <summary>What this driver can do; whether a machine's copies share memory is decided machine by machine when they are started.</summary>
@@ -56,6 +59,9 @@ public sealed class LibvirtDriver : IHypervisorDriver
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => _context.Paths.PlaceLayer(environment, weave, layer);
     public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => _context.Paths.NameCopy(environment, weave, machine);
     public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine) => _context.Paths.PlaceMemory(environment, snapshot, machine);
+    public string PlaceState(EnvironmentId environment, SnapshotId snapshot, MachineName machine, StateKind kind) => _context.Paths.PlaceState(environment, snapshot, machine, kind);
+    public string PlaceState(EnvironmentId environment, FenceTag weave, MachineRef copy, StateKind kind) => _context.Paths.PlaceState(environment, weave, copy, kind);
+    public Task CreateStateAsync(StateFile captured, string path, CancellationToken stop) => _states.CreateAsync(captured, path, stop);
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Task.FromResult(_host.Storage());
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run<IReadOnlyList<string>>(() => [.. paths.Where(p => !Path.Exists(p))], stop);
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => _owned.CreateOverlayAsync(layer, parent, stop);

@@ -23,6 +23,12 @@ public sealed record LibvirtDriverOptions
     /// <summary>Group that QEMU's user is in and that may enter our folders: a name of /etc/group or a number.</summary>
     public string QemuGroup { get; init; } = "libvirt-qemu";
 
+    /// <summary>Where libvirt keeps variable stores whose path no definition names.</summary>
+    public string NvramFolder { get; init; } = "/var/lib/libvirt/qemu/nvram";
+
+    /// <summary>Where libvirt keeps the state of emulated TPMs, a folder for each machine's UUID.</summary>
+    public string TpmFolder { get; init; } = "/var/lib/libvirt/swtpm";
+
     /// <summary>Throws InvalidRequest that names the first setting that is wrong.</summary>
     public void Validate()
     {

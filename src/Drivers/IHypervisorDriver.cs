@@ -36,6 +36,12 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>The two paths (flat RAM file, device state) of a memory image to be made. Pure.</summary>
     (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine);
 
+    /// <summary>The path at which a machine's state is kept with a snapshot. Pure.</summary>
+    string PlaceState(EnvironmentId environment, SnapshotId snapshot, MachineName machine, StateKind kind);
+
+    /// <summary>The path of a copy's own state. Pure.</summary>
+    string PlaceState(EnvironmentId environment, FenceTag weave, MachineRef copy, StateKind kind);
+
     /// <summary>Bytes that can still be written where layers and memory images are made.</summary>
     Task<StorageFacts> InspectStorageAsync(CancellationToken stop);
 
@@ -45,12 +51,15 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>Makes an empty layer on top of a frozen one: 0600, owner right, synced. Exists already with the same parent: success.</summary>
     Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop);
 
-    /// <summary>Deletes files of ours by path: layers and memory images. A path outside the driver's own tree is refused (InvalidRequest).</summary>
+    /// <summary>Makes a copy's own state file from one that was captured: 0600, synced. Exists already: it is kept, because the copy may have written to it.</summary>
+    Task CreateStateAsync(StateFile captured, string path, CancellationToken stop);
+
+    /// <summary>Deletes files of ours by path: layers, memory images, state files (with what the hypervisor itself keeps of that state). A path outside the driver's own tree is refused (InvalidRequest).</summary>
     Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop);
 
     /// <summary>
     /// One consistent instant over all machines of <paramref name="request"/>: each volume's head is frozen and its new head (made by this call)
-    /// takes over; with memory, memory images of the same instant are written. Returns when everything is on disk. A machine that is off is
+    /// takes over; state files are copied as they are at the instant; with memory, memory images of the same instant are written. Returns when everything is on disk. A machine that is off is
     /// captured as off; one that is paused stays paused. Reasons for a lesser method than the best are in the result. An image may share the flat file of
     /// <see cref="CaptureMachine.Base"/> or <see cref="CaptureMachine.Newest"/> (<see cref="MemoryImage.SharesBase"/>), which is then needed as long as that image is.
     /// On error or cancellation the machines run on; heads may have been switched: <see cref="AbandonCaptureAsync"/> tells.
@@ -59,7 +68,7 @@ public interface IHypervisorDriver : IAsyncDisposable
 
     /// <summary>
     /// Clears away after a capture that failed or died at any point: ends its memory transfer, resumes machines that it paused, removes its own memory
-    /// files (never one of an earlier image) and those new heads that did not take over. Answers for each volume which of the two heads is the live one now. May be called any number of times.
+    /// files (never one of an earlier image), its state files and those new heads that did not take over. Answers for each volume which of the two heads is the live one now. May be called any number of times.
     /// </summary>
     Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop);
 
@@ -79,7 +88,7 @@ public interface IHypervisorDriver : IAsyncDisposable
 
     /// <summary>
     /// Starts copies inside a fence, all in parallel, under their own names and UUIDs, on their live layers: resumed from their memory images, or booted where
-    /// there is none or the request says so. A machine of that UUID that runs already is kept. All run or none: on error those that this call started are retired.
+    /// there is none or the request says so. A state file of the copy's that is not there yet is made fresh by the hypervisor. A machine of that UUID that runs already is kept. All run or none: on error those that this call started are retired.
     /// With <see cref="InstantiateRequest.LeavePaused"/> they stay paused.
     /// </summary>
     Task<IReadOnlyList<StartedMachine>> InstantiateAsync(InstantiateRequest request, IProgress<Progress>? progress, CancellationToken stop);

@@ -16,7 +16,14 @@ public sealed record CaptureRequest
 /// <param name="Exists">False for a copy that is off: the hypervisor has no such machine; only layers are made.</param>
 /// <param name="Base">The memory image that the machine was started from and may still map, or null. To be verified by the driver.</param>
 /// <param name="Newest">The newest memory image on the machine's line, or null: only what differs from its flat file need be stored. To be verified by the driver.</param>
-public sealed record CaptureMachine(MachineRef Machine, bool Exists, IReadOnlyList<CaptureVolume> Volumes, string FlatPath, string DeviceStatePath, MemoryImage? Base = null, MemoryImage? Newest = null);
+public sealed record CaptureMachine(MachineRef Machine, bool Exists, IReadOnlyList<CaptureVolume> Volumes, string FlatPath, string DeviceStatePath, MemoryImage? Base = null, MemoryImage? Newest = null)
+{
+    /// <summary>The kinds of state that the machine keeps, each with the path that its copy of the instant gets.</summary>
+    public IReadOnlyList<CaptureState> States { get; init; } = [];
+}
+
+/// <param name="Own">The file of a copy of ours; null for an adopted machine, whose definition names its file.</param>
+public sealed record CaptureState(StateKind Kind, string Path, string? Own);
 
 /// <param name="Target">The hypervisor's device name.</param>
 /// <param name="Head">The live layer, to be frozen.</param>
@@ -29,7 +36,11 @@ public sealed record CaptureResult(DateTimeOffset At, Consistency Consistency, T
 
 /// <param name="Method">"background" (write-protected, streamed while the machine runs), "live" (streamed while it runs, the last changes while it is suspended), "private" (its own pages of a shared image), "suspended" (it was paused), "disk", or "off".</param>
 /// <param name="Nics">NICs with the addresses known at the instant.</param>
-public sealed record CapturedMachine(MachineName Name, RunState RunState, MemoryImage? Memory, string Method, string? Reason, TimeSpan Pause, IReadOnlyList<NicBlueprint> Nics);
+public sealed record CapturedMachine(MachineName Name, RunState RunState, MemoryImage? Memory, string Method, string? Reason, TimeSpan Pause, IReadOnlyList<NicBlueprint> Nics)
+{
+    /// <summary>State files of the instant. Missing: the machine had none yet, because it never ran.</summary>
+    public IReadOnlyList<StateFile> States { get; init; } = [];
+}
 
 /// <summary>Which layer a volume writes to now.</summary>
 public sealed record HeadReport(MachineName Machine, VolumeName Volume, LayerId LiveLayer);
@@ -65,7 +76,11 @@ public sealed record InstantiateRequest
 /// <param name="Heads">Live layer by target; made before by <see cref="IHypervisorDriver.CreateOverlayAsync"/>.</param>
 /// <param name="Memory">Null: boot.</param>
 /// <param name="RunState">What it is to be: Running, Paused, or Off (not started at all).</param>
-public sealed record CopyMachine(MachineRef Machine, MachineBlueprint Blueprint, IReadOnlyList<CopyVolume> Heads, MemoryImage? Memory, RunState RunState);
+public sealed record CopyMachine(MachineRef Machine, MachineBlueprint Blueprint, IReadOnlyList<CopyVolume> Heads, MemoryImage? Memory, RunState RunState)
+{
+    /// <summary>The copy's own state files; made before by <see cref="IHypervisorDriver.CreateStateAsync"/> where one was captured.</summary>
+    public IReadOnlyList<StateFile> States { get; init; } = [];
+}
 
 public sealed record CopyVolume(VolumeName Volume, string Target, LayerRef Head);
 

@@ -26,6 +26,8 @@ public sealed record MachineBlueprint
     public required int VirtualCpus { get; init; }
     public required IReadOnlyList<VolumeBlueprint> Volumes { get; init; }
     public required IReadOnlyList<NicBlueprint> Nics { get; init; }
+    /// <summary>What state the machine keeps beside its disks.</summary>
+    public IReadOnlyList<StateKind> States { get; init; } = [];
     /// <summary>Null where a copy with memory can be made; otherwise why not (host devices, shared folders…).</summary>
     public string? MemoryRefusal { get; init; }
 }

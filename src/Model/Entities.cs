@@ -63,6 +63,8 @@ public sealed record WeaveMachine
     public required string HypervisorName { get; init; }
     public required Guid Uuid { get; init; }
     public required IReadOnlyList<VolumeHead> Heads { get; init; }
+    /// <summary>State files of a copy's own. Empty for adopted machines, whose files are the user's.</summary>
+    public IReadOnlyList<StateFile> States { get; init; } = [];
     public RunState RunState { get; init; }
     /// <summary>How it was last started, for people: "memory shared", "whole stream: hugepages", "booted: …".</summary>
     public string? StartedBy { get; init; }
@@ -102,6 +104,8 @@ public sealed record SnapshotMachine
     /// <summary>The layer of each volume that was frozen at the instant.</summary>
     public required IReadOnlyList<VolumeHead> Frozen { get; init; }
     public MemoryImage? Memory { get; init; }
+    /// <summary>Copies of the machine's state files as they were at the instant; a kind that had no file yet is missing.</summary>
+    public IReadOnlyList<StateFile> States { get; init; } = [];
     /// <summary>How the memory was captured: "background", "live", "suspended", "disk", or "off".</summary>
     public required string Method { get; init; }
     /// <summary>Why a better method was not used, or null.</summary>

@@ -22,6 +22,18 @@ public sealed record MemoryImage
     public required string MainBlock { get; init; }
 }
 
+/// <summary>State of a machine that is neither disk nor memory and that outlives its power cycles, in a file of its own.</summary>
+public enum StateKind
+{
+    /// <summary>The variables of a UEFI firmware: boot order, secure-boot keys.</summary>
+    Nvram,
+    /// <summary>An emulated TPM: its seeds, keys and counters.</summary>
+    Tpm,
+}
+
+/// <summary>One state file that we made or chose the place of. <see cref="Bytes"/> is its length when it was made; 0 where there was none yet to copy, and the hypervisor makes a fresh one.</summary>
+public sealed record StateFile(StateKind Kind, string Path, long Bytes);
+
 public enum RunState { Off, Running, Paused }
 
 /// <summary>What a snapshot promises of its instant, best first.</summary>

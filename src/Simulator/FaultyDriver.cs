@@ -68,9 +68,12 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => Run(() => inner.InspectAsync(machine, stop), stop);
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => inner.PlaceLayer(environment, weave, layer);
     public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine) => inner.PlaceMemory(environment, snapshot, machine);
+    public string PlaceState(EnvironmentId environment, SnapshotId snapshot, MachineName machine, StateKind kind) => inner.PlaceState(environment, snapshot, machine, kind);
+    public string PlaceState(EnvironmentId environment, FenceTag weave, MachineRef copy, StateKind kind) => inner.PlaceState(environment, weave, copy, kind);
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Run(() => inner.FindMissingAsync(paths, stop), stop);
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Run(() => inner.InspectStorageAsync(stop), stop);
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Run(() => inner.CreateOverlayAsync(layer, parent, stop), stop);
+    public Task CreateStateAsync(StateFile captured, string path, CancellationToken stop) => Run(() => inner.CreateStateAsync(captured, path, stop), stop);
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Run(() => inner.DeleteFilesAsync(paths, stop), stop);
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => Run(() => inner.CaptureAsync(request, progress, stop), stop);
     public Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop) => Run(() => inner.AbandonCaptureAsync(request, stop), stop);

@@ -94,6 +94,20 @@ public sealed partial class SimulatedHost : IDisposable
         });
     }
 
+    /// <summary>Gives a user's machine a firmware that keeps variables.</summary>
+    public void GiveNvram(Guid uuid, string content) => Locked(() =>
+    {
+        var machine = Machines[uuid];
+        machine.Nvram = Path.Combine(UserFolder, $"{machine.Ref.HypervisorName}.nvram");
+        File.WriteAllText(machine.Nvram, content);
+    });
+
+    /// <summary>The firmware's variables, the user's machine's or a copy's.</summary>
+    public string ReadNvram(Guid uuid) => Locked(() => File.ReadAllText(Machines[uuid].Nvram!));
+
+    /// <summary>The firmware writes its variables.</summary>
+    public void WriteNvram(Guid uuid, string content) => Locked(() => File.WriteAllText(Machines[uuid].Nvram!, content));
+
     /// <summary>Makes a reason why examination must refuse a user's machine.</summary>
     public void RefuseAdoption(string hypervisorName, string reason) => Locked(() => Machines.Values.Single(m => m.Ref.HypervisorName == hypervisorName).Refusals.Add(reason));
 
@@ -204,6 +218,8 @@ internal sealed class SimulatedMachine
     public string? MemoryRefusal { get; init; }
     /// <summary>The fence of a copy; null for a user's machine.</summary>
     public FenceTag? Tag { get; init; }
+    /// <summary>The file of its firmware's variables; null where its firmware keeps none.</summary>
+    public string? Nvram { get; set; }
     public Dictionary<string, SimulatedDisk> Disks { get; } = [];
     public List<string> Refusals { get; } = [];
     public HashSet<string> Held { get; } = [];
@@ -218,7 +234,7 @@ internal sealed class SimulatedMachine
     {
         var clone = new SimulatedMachine
         {
-            Ref = Ref, RunState = RunState, MemoryBytes = MemoryBytes, Nics = Nics, MemoryRefusal = MemoryRefusal, Tag = Tag, PausedByCapture = PausedByCapture, Nonce = Nonce, Counter = Counter, Maps = Maps,
+            Ref = Ref, RunState = RunState, MemoryBytes = MemoryBytes, Nics = Nics, MemoryRefusal = MemoryRefusal, Tag = Tag, PausedByCapture = PausedByCapture, Nonce = Nonce, Counter = Counter, Maps = Maps, Nvram = Nvram,
         };
         foreach (var (target, disk) in Disks) clone.Disks[target] = disk;
         clone.Refusals.AddRange(Refusals);

@@ -51,7 +51,7 @@ public sealed partial class SimulatedHypervisor
                     }
                     else (method, reason) = ("disk", request.Memory ? machine.MemoryRefusal : null);
                 }
-                captured.Add(new(member.Machine.Name, state, memory, method, reason, machine is not null && paused.Contains(machine) ? host.Pause : TimeSpan.Zero, machine?.Nics ?? []));
+                captured.Add(new(member.Machine.Name, state, memory, method, reason, machine is not null && paused.Contains(machine) ? host.Pause : TimeSpan.Zero, machine?.Nics ?? []) { States = SaveStates(machine, member) });
                 await Reach($"capture:saved:{member.Machine.Name}", stop);
             }
         }
@@ -70,7 +70,7 @@ public sealed partial class SimulatedHypervisor
         var reports = new List<HeadReport>();
         foreach (var member in request.Machines)
         {
-            foreach (var path in (string[])[member.FlatPath, member.DeviceStatePath])
+            foreach (var path in (string[])[member.FlatPath, member.DeviceStatePath, .. member.States.Select(s => s.Path)])
             {
                 RequireOurs(path);
                 Forget(path);
@@ -137,12 +137,24 @@ public sealed partial class SimulatedHypervisor
                 throw new WeaveException(Fault.Conflict, $"The layer {Ids.Quote(head.Head.Path)} is in use by {Ids.Quote(user.Ref.HypervisorName)}.");
             machine.Disks[head.Target] = new(head.Head.Path, head.Head.Format, head.Head.VirtualSize);
         }
+        if (copy.States.FirstOrDefault(s => s.Kind == StateKind.Nvram) is { } nvram)
+        {
+            machine.Nvram = nvram.Path;
+            if (!File.Exists(nvram.Path))
+            {
+                DurableFile.CreateDirectory(Path.GetDirectoryName(nvram.Path)!, FolderMode);
+                File.WriteAllText(nvram.Path, "fresh");
+            }
+        }
         if (copy.Memory is { } memory) LoadMemory(machine, memory);
         else machine.Boot();
         host.Machines[copy.Machine.Uuid] = machine;
         made.Add(copy.Machine.Uuid);
         return new(name, machine.RunState, copy.Memory is null ? "boot" : "shared", null, TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(1));
     }
+
+    private static List<StateFile> SaveStates(SimulatedMachine? machine, CaptureMachine member) => [.. member.States
+        .Select(s => (State: s, From: s.Own ?? machine?.Nvram)).Where(s => File.Exists(s.From)).Select(s => new StateFile(s.State.Kind, s.State.Path, CopyState(s.From!, s.State.Path)))];
 
     private static bool Maps(SimulatedMachine machine, MemoryImage? image) => image is not null && machine.Maps == image.FlatPath && File.Exists(image.FlatPath);
 

@@ -41,7 +41,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
         {
             Machines = [.. found.Select(f => new MachineBlueprint
             {
-                Name = f.Request.Name, Definition = $"simulated machine {f.Machine.Ref.HypervisorName}", MemoryBytes = f.Machine.MemoryBytes, VirtualCpus = 1, Nics = f.Machine.Nics, MemoryRefusal = f.Machine.MemoryRefusal,
+                Name = f.Request.Name, Definition = $"simulated machine {f.Machine.Ref.HypervisorName}", MemoryBytes = f.Machine.MemoryBytes, VirtualCpus = 1, Nics = f.Machine.Nics, States = f.Machine.Nvram is null ? [] : [StateKind.Nvram], MemoryRefusal = f.Machine.MemoryRefusal,
                 Volumes = [.. f.Machine.Disks.Select(d => new VolumeBlueprint { Name = VolumeName.Parse(d.Key), Target = d.Key, VirtualSize = d.Value.VirtualSize })],
             })],
             Networks = [.. found.SelectMany(f => f.Machine.Nics).Select(n => n.Network).Distinct().Select(n => host.Networks[n])],
@@ -61,11 +61,24 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
         return (stem + ".ram", stem + ".state");
     }
 
+    public string PlaceState(EnvironmentId environment, SnapshotId snapshot, MachineName machine, StateKind kind) =>
+        Path.Combine(host.Tree, environment.Text, "memory", snapshot.Text, $"{machine}.{kind.ToString().ToLowerInvariant()}");
+
+    public string PlaceState(EnvironmentId environment, FenceTag weave, MachineRef copy, StateKind kind) =>
+        Path.Combine(host.Tree, environment.Text, weave.Text, "state", $"{copy.Uuid:N}.{kind.ToString().ToLowerInvariant()}");
+
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Do<IReadOnlyList<string>>(stop, () => [.. paths.Where(p => !File.Exists(p))]);
 
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Do(stop, () => new StorageFacts(host.Tree, host.FreeBytes, Math.Max(host.FreeBytes, 1L << 40)));
 
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Do(stop, () => MakeOverlay(layer, parent));
+
+    public Task CreateStateAsync(StateFile captured, string path, CancellationToken stop) => Do(stop, () =>
+    {
+        RequireOurs(path);
+        if (!File.Exists(captured.Path)) throw new WeaveException(Fault.DataLoss, $"The state file {Ids.Quote(captured.Path)} is missing.", "Use another snapshot.");
+        if (!File.Exists(path)) CopyState(captured.Path, path);
+    });
 
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Do(stop, () =>
     {
@@ -225,6 +238,14 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
         DurableFile.Delete(path);
         host.Content.Remove(path);
         host.Below.Remove(path);
+    }
+
+    private static long CopyState(string from, string to)
+    {
+        var content = File.ReadAllBytes(from);
+        DurableFile.CreateDirectory(Path.GetDirectoryName(to)!, FolderMode);
+        DurableFile.Write(to, file => file.Write(content));
+        return content.Length;
     }
 
     private void RequireOurs(string path)

@@ -57,10 +57,11 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         foreach (var environment in environments)
         {
             foreach (var layer in await bench.Store.ListLayersAsync(environment.Id, stop)) known.Add((OwnedKind.File, layer.Path));
-            foreach (var file in (await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop)).SelectMany(s => s.MemoryFiles())) known.Add((OwnedKind.File, file));
+            foreach (var file in (await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop)).SelectMany(s => s.MemoryFiles().Concat(s.StateFiles()))) known.Add((OwnedKind.File, file));
             foreach (var weave in await bench.Store.ListWeavesAsync(environment.Id, stop))
             {
                 if (!weave.IsMain) known.Add((OwnedKind.Fence, weave.Tag.Text));
+                foreach (var file in weave.StateFiles()) known.Add((OwnedKind.File, file));
                 foreach (var machine in weave.Machines) known.Add((OwnedKind.Machine, machine.Uuid.ToString()));
             }
         }
@@ -96,7 +97,9 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
             var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
             var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
             var images = snapshots.SelectMany(s => s.MemoryFiles()).ToHashSet();
-            var missing = (await bench.Driver.FindMissingAsync([.. layers.Values.Select(l => l.Path), .. images], stop)).ToHashSet();
+            // A copy's own state file that was not captured is made by the hypervisor, at its first start.
+            var states = snapshots.SelectMany(s => s.StateFiles()).Concat(weaves.SelectMany(w => w.Machines).SelectMany(m => m.States).Where(s => s.Bytes > 0).Select(s => s.Path));
+            var missing = (await bench.Driver.FindMissingAsync([.. layers.Values.Select(l => l.Path), .. images, .. states], stop)).ToHashSet();
             if (request.Weave is null)
             {
                 foreach (var path in missing) _findings.Add(Lost(environment.Id, path, images.Contains(path), snapshots, weaves, layers));
@@ -117,10 +120,10 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
     private static Finding Lost(EnvironmentId environment, string path, bool image, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyDictionary<LayerId, Layer> layers)
     {
         bool On(LayerId head) => HistoryFiles.ChainOf(layers, head).Any(l => l.Path == path);
-        var held = weaves.Where(w => w.Machines.Any(m => m.Heads.Any(h => On(h.Layer)))).Select(w => $"weave {w.Id}")
-            .Concat(snapshots.Where(s => s.MemoryFiles().Contains(path) || s.Machines.Any(m => m.Frozen.Any(f => On(f.Layer)))).Select(s => $"snapshot {s.Id}")).ToList();
+        var held = weaves.Where(w => w.StateFiles().Contains(path) || w.Machines.Any(m => m.Heads.Any(h => On(h.Layer)))).Select(w => $"weave {w.Id}")
+            .Concat(snapshots.Where(s => s.MemoryFiles().Concat(s.StateFiles()).Contains(path) || s.Machines.Any(m => m.Frozen.Any(f => On(f.Layer)))).Select(s => $"snapshot {s.Id}")).ToList();
         var needed = held.Count == 0 ? "nothing needs it any more" : $"needed by {string.Join(", ", held.Take(8))}{(held.Count > 8 ? $" and {held.Count - 8} more" : "")}";
-        return new(FindingLevel.Error, environment.Text, $"its {(image ? "memory image" : "layer")} {Ids.QuotePath(path)} is gone ({needed}), and nothing else holds what was in it.",
+        return new(FindingLevel.Error, environment.Text, $"its {(image ? "memory image" : layers.Values.Any(l => l.Path == path) ? "layer" : "firmware or TPM state")} {Ids.QuotePath(path)} is gone ({needed}), and nothing else holds what was in it.",
             "Put it back where it was, from a backup; " + (image ? "or boot from the disks of that time with `weave create --boot`, or delete the snapshot." : "or delete what needs it. A machine that still runs on it has it open: do not stop that machine before its data is safe."));
     }
 

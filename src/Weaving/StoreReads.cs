@@ -32,4 +32,10 @@ internal static class StoreReads
 
     /// <summary>Paths of all files that the memory images of a snapshot need, those among them that other snapshots need too.</summary>
     public static IEnumerable<string> MemoryFiles(this Snapshot snapshot) => snapshot.Machines.Select(m => m.Memory).OfType<MemoryImage>().SelectMany(m => new[] { m.FlatPath, m.DeviceStatePath });
+
+    /// <summary>Paths of the state files that were captured with a snapshot.</summary>
+    public static IEnumerable<string> StateFiles(this Snapshot snapshot) => snapshot.Machines.SelectMany(m => m.States).Select(s => s.Path);
+
+    /// <summary>Paths of the state files of a weave's own machines, whether they are there yet or not.</summary>
+    public static IEnumerable<string> StateFiles(this Weave weave) => weave.Machines.SelectMany(m => m.States).Select(s => s.Path);
 }

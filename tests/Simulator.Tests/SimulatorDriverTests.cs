@@ -29,6 +29,21 @@ public sealed class SimulatorDriverTests : DriverContract
             return Task.FromResult<MachineRequest?>(new(machine.Name, machine.HypervisorName));
         }
 
+        public override Task<MachineRequest> GiveMachineWithStateAsync(CancellationToken stop)
+        {
+            var machine = _host.AddUserMachine("uefi", "10.20.30.98", running: false);
+            _host.GiveNvram(machine.Uuid, "factory");
+            return Task.FromResult(new MachineRequest(machine.Name, machine.HypervisorName));
+        }
+
+        public override Task MarkStateAsync(MachineRef machine, string text, CancellationToken stop)
+        {
+            _host.WriteNvram(machine.Uuid, text);
+            return Task.CompletedTask;
+        }
+
+        public override Task<bool> HasMarkAsync(MachineRef machine, string text, CancellationToken stop) => Task.FromResult(_host.ReadNvram(machine.Uuid).Contains(text, StringComparison.Ordinal));
+
         public override Task<GuestAnswer?> AskAsync(string address, bool expected, CancellationToken stop) => Task.FromResult(Answer(_host.Ask(address)));
         public override Task<GuestAnswer?> AskPortAsync(int port, bool expected, CancellationToken stop) => Task.FromResult(Answer(_host.AskPort(port)));
 

@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Xml.Linq;
 using LibvirtSharp;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Capturing;
@@ -29,6 +31,10 @@ internal sealed class CaptureMember(CaptureMachine machine) : IDisposable
     public string? Reason { get; set; }
     /// <summary>KiB of RAM, as libvirt has it.</summary>
     public ulong Memory { get; set; }
+    /// <summary>The definition of the machine as it is; null for a copy that is off.</summary>
+    public XDocument? Definition { get; set; }
+    /// <summary>Firmware and TPM state of the instant.</summary>
+    public IReadOnlyList<HeldState> States { get; set; } = [];
     public string? SnapshotXml { get; set; }
     public CapturePipe? Pipe { get; set; }
     public bool Frozen { get; set; }

@@ -6,6 +6,7 @@ using WeaveHypervisor.Disks;
 using WeaveHypervisor.Disks.Qcow2;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Memory;
+using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Capturing;
@@ -15,7 +16,7 @@ namespace WeaveHypervisor.Libvirt.Capturing;
 /// every member is suspended, every disk is switched to its new head, and each migration starts, by which QEMU lets the guest run again. No member's
 /// state can hold the effect of a packet that another's has not yet sent, because all are suspended before the first state is taken.
 /// </summary>
-internal sealed class CaptureRun(DriverContext context)
+internal sealed class CaptureRun(DriverContext context, StateKeeper states)
 {
     private static readonly TimeSpan FreezePatience = TimeSpan.FromSeconds(10);
     private readonly ILogger _log = context.Loggers.CreateLogger<CaptureRun>();
@@ -84,7 +85,7 @@ internal sealed class CaptureRun(DriverContext context)
                 if (!switched && context.Paths.IsOurs(volume.NewHead.Path)) Remove(volume.NewHead.Path);
                 reports.Add(new(machine.Machine.Name, volume.Volume, switched ? volume.NewHead.Id : volume.Head.Id));
             }
-            foreach (var path in new[] { machine.FlatPath, machine.DeviceStatePath, HeldMark(machine) }) Remove(path);
+            foreach (var path in new[] { machine.FlatPath, machine.DeviceStatePath, HeldMark(machine) }.Concat(machine.States.Select(s => s.Path))) Remove(path);
         }
         await Task.WhenAll(drains).WaitAsync(stop);
         return reports;
@@ -122,13 +123,14 @@ internal sealed class CaptureRun(DriverContext context)
             DomainState.Shutoff => RunState.Off,
             var other => throw new WeaveException(Fault.Conflict, $"Machine '{member.Name}' is in state {other}; it cannot be captured.", "Wait until it runs or is off."),
         };
+        member.Definition = DomainText.Parse(await member.Domain.GetXmlAsync(cancellationToken: stop));
         if (!member.Active) return;
         if (member.Before == RunState.Running)
         {
             context.Paths.EnsureFolderOf(member.Machine.FlatPath);
             await File.WriteAllTextAsync(HeldMark(member.Machine), "", stop);
         }
-        member.SnapshotXml = DiskCut.SnapshotXml(DomainText.Parse(await member.Domain.GetXmlAsync(cancellationToken: stop)), member.Machine);
+        member.SnapshotXml = DiskCut.SnapshotXml(member.Definition, member.Machine);
         if (!request.Memory) return;
         if (member.Machine.Newest is { } newest) context.Paths.RequireOurs(newest.FlatPath);
         member.Memory = (await member.Domain.GetInfoAsync(stop)).MaxMemoryKiB;
@@ -220,6 +222,7 @@ internal sealed class CaptureRun(DriverContext context)
         });
         foreach (var member in members.Where(m => m.Domain is not null && m.Before == RunState.Off))
             await DiskCut.RedefineAsync(connection, member.Domain!, member.Machine.Volumes.ToDictionary(v => v.Target, v => v.NewHead), CancellationToken.None);
+        foreach (var member in members) member.States = states.Take(member.Machine, member.Definition);
         await Together.RunAsync(members.Where(m => m.Active).ToList(), Proceed);
         foreach (var member in members.Where(m => m.Frozen)) await ThawAsync(member);
         var skew = running.Count > 1 ? Stopwatch.GetElapsedTime(running.Min(m => m.Suspended), running.Max(m => m.Suspended)) : TimeSpan.Zero;
@@ -305,10 +308,11 @@ internal sealed class CaptureRun(DriverContext context)
             await CapturePipe.EndAsync(member.Domain!, context.Clock, stop);
             await unused.Split.ContinueWith(static _ => { }, TaskScheduler.Default);
         }
+        var kept = states.Keep(member.States);
         DurableFile.TryDelete(HeldMark(member.Machine));
         if (memory is null) context.Paths.RemoveEmptyFolders(member.Machine.FlatPath);
         var method = member.Before == RunState.Off ? "off" : member.Method switch { MemoryMethod.Background => "background", MemoryMethod.Live => "live", MemoryMethod.Suspended => "suspended", _ => "disk" };
-        return new(member.Machine.Machine.Name, member.Before, memory, method, member.Reason, member.Pause, []);
+        return new(member.Machine.Machine.Name, member.Before, memory, method, member.Reason, member.Pause, []) { States = kept };
     }
 
     private async Task ThawAsync(CaptureMember member)

@@ -52,6 +52,7 @@ internal static class CopyDefinition
         var devices = domain.Element("devices") ?? throw new WeaveException(Fault.DataLoss, $"The stored definition of '{copy.Machine.Name}' has no devices.");
         // By these a copy would reach the host, or write where the original writes. Such machines have no memory image, so no saved state misses them.
         devices.Elements().Where(d => HostBound.Contains(d.Name.LocalName) || d.Name.LocalName == "memory" && (string?)d.Attribute("model") is "nvdimm" or "virtio-pmem").Remove();
+        State(domain, devices, copy);
         Disks(devices, copy);
         Interfaces(devices, copy, request.Networks, network);
         Consoles.SelectMany(name => devices.Elements(name)).ToList().ForEach(Console);
@@ -59,6 +60,28 @@ internal static class CopyDefinition
         foreach (var alias in devices.Descendants("alias").Where(a => ((string?)a.Attribute("name"))?.StartsWith("ua-", StringComparison.Ordinal) != true).ToList()) alias.Remove();
         CommandLine(domain, copy, memory);
         return document.ToString(SaveOptions.DisableFormatting);
+    }
+
+    /// <summary>A variable store of its own, made from the firmware's template where it is not there; a TPM whose state outlives the copy's process.</summary>
+    private static void State(XElement domain, XElement devices, CopyMachine copy)
+    {
+        foreach (var state in copy.States)
+            if (state.Kind == StateKind.Nvram)
+            {
+                var os = domain.Element("os")!;
+                var nvram = os.Element("nvram");
+                if (nvram is null)
+                {
+                    nvram = new XElement("nvram");
+                    if (os.Element("loader") is { } loader) loader.AddAfterSelf(nvram);
+                    else os.Add(nvram);
+                }
+                nvram.SetAttributeValue("type", null);
+                nvram.ReplaceNodes(state.Path);
+            }
+        foreach (var tpm in devices.Elements("tpm").ToList())
+            if (tpm.Element("backend") is { } backend && (string?)backend.Attribute("type") == "emulator") backend.SetAttributeValue("persistent_state", "yes");
+            else tpm.Remove();
     }
 
     private static void Disks(XElement devices, CopyMachine copy)

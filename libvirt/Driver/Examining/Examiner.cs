@@ -48,7 +48,7 @@ internal sealed class Examiner(DriverContext context)
             blueprints.Add(new()
             {
                 Name = one.Request.Name, Definition = one.Definition, MemoryBytes = one.Reading.MemoryBytes, VirtualCpus = one.Reading.VirtualCpus,
-                Volumes = [.. one.Volumes.Select(v => new VolumeBlueprint { Name = v.Volume, Target = v.Volume.Text, VirtualSize = v.VirtualSize })], Nics = nics, MemoryRefusal = one.Reading.MemoryRefusal,
+                Volumes = [.. one.Volumes.Select(v => new VolumeBlueprint { Name = v.Volume, Target = v.Volume.Text, VirtualSize = v.VirtualSize })], Nics = nics, States = one.Reading.States, MemoryRefusal = one.Reading.MemoryRefusal,
             });
         }
         return new Examination(new() { Machines = blueprints, Networks = [.. networks.Values] },

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Xml.Linq;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Examining;
@@ -15,7 +16,7 @@ internal sealed record DeclaredNic(string Mac, string Network);
 /// What a domain's XML says of a machine, and all reasons in it why the machine cannot be adopted. Pure: looks at text only.
 /// What is not known to be copied safely is refused.
 /// </summary>
-internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOnlyList<DeclaredDisk> Disks, IReadOnlyList<DeclaredNic> Nics, string? MemoryRefusal, IReadOnlyList<Refusal> Refusals)
+internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOnlyList<DeclaredDisk> Disks, IReadOnlyList<DeclaredNic> Nics, IReadOnlyList<StateKind> States, string? MemoryRefusal, IReadOnlyList<Refusal> Refusals)
 {
     private static readonly XNamespace Mark = DriverContext.MarkNamespace;
 
@@ -34,9 +35,9 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
         if ((string?)domain.Attribute("type") is not ("kvm" or "qemu"))
             Refuse(null, $"Its type is {Ids.Quote((string?)domain.Attribute("type"))}.", "Only machines of QEMU (kvm, qemu) can be adopted.");
         var os = domain.Element("os");
-        if (os?.Element("nvram") is not null || (string?)os?.Element("loader")?.Attribute("type") == "pflash" || (string?)os?.Attribute("firmware") == "efi")
-            Refuse(null, "It boots by UEFI, whose variable store cannot be copied: that is not built yet.", "Use a machine that boots by BIOS.");
-        if (devices.Element("tpm") is not null) Refuse(null, "It has a TPM, whose state cannot be copied: that is not built yet.", "Remove the TPM with `virsh edit`.");
+        if (os?.Element("nvram") is { } nvram && ((string?)nvram.Attribute("type") is not (null or "file") || (string?)nvram.Attribute("format") is not (null or "raw")))
+            Refuse(null, "Its UEFI variable store is no raw file.", "Convert it to a raw file with `qemu-img convert -O raw`, and name that in <nvram> with `virsh edit`.");
+        if (os?.Element("varstore") is not null) Refuse(null, "Its UEFI variable store is of a kind that is not known here (varstore).", "Use a firmware with <nvram>.");
         foreach (var socket in devices.Elements("vsock").Where(v => (string?)v.Element("cid")?.Attribute("auto") != "yes"))
             Refuse(null, $"Its vsock has the fixed address {(string?)socket.Element("cid")?.Attribute("address")}, which only one machine of a host can have.", "Set auto='yes' on its <cid> with `virsh edit`.");
 
@@ -55,7 +56,7 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
             if (Nic(nic, Refuse) is { } declared) nics.Add(declared);
         foreach (var twice in nics.GroupBy(n => n.Mac).Where(g => g.Count() > 1))
             Refuse(twice.Key, "Two of its network interfaces have the same MAC.", "Change one of them with `virsh edit`.");
-        return new(memory, cpus, disks, nics, WhyNoMemory(domain, devices), refusals);
+        return new(memory, cpus, disks, nics, StateKeeper.KindsOf(definition), WhyNoMemory(domain, devices), refusals);
     }
 
     /// <summary>Writable disks by target and path, also of machines that would be refused: what others may have open.</summary>
@@ -129,6 +130,7 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
     {
         List<string> reasons = [];
         if (devices.Elements("hostdev").Any()) reasons.Add("it has host devices (hostdev)");
+        if (devices.Elements("tpm").Any(t => (string?)t.Element("backend")?.Attribute("type") != "emulator")) reasons.Add("it has a TPM of the host (tpm)");
         if (devices.Elements("filesystem").Any()) reasons.Add("it has shared host folders (filesystem)");
         if (devices.Elements("shmem").Any()) reasons.Add("it has memory shared with other processes (shmem)");
         if (devices.Elements("memory").Any(m => (string?)m.Attribute("model") is not "dimm")) reasons.Add("it has persistent or virtio memory devices");

@@ -4,13 +4,14 @@ using WeaveHypervisor.Disks;
 using WeaveHypervisor.Disks.Qcow2;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Fences;
+using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Libvirt.Traffic;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Owned;
 
 /// <summary>Everything on the host that bears this service's mark: copies, fences, files; and the making and removing of files.</summary>
-internal sealed class OwnedRegister(DriverContext context, FenceKeeper fences, EndpointPublisher endpoints)
+internal sealed class OwnedRegister(DriverContext context, FenceKeeper fences, EndpointPublisher endpoints, StateKeeper states)
 {
     private static readonly XNamespace Mark = DriverContext.MarkNamespace;
 
@@ -79,6 +80,7 @@ internal sealed class OwnedRegister(DriverContext context, FenceKeeper fences, E
         foreach (var path in paths)
         {
             stop.ThrowIfCancellationRequested();
+            states.Forget(path);
             DurableFile.Delete(path);
             context.Paths.RemoveEmptyFolders(path);
         }

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Copies;
 using WeaveHypervisor.Libvirt.Memory;
+using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Starting;
@@ -15,7 +16,7 @@ namespace WeaveHypervisor.Libvirt.Starting;
 /// Starts copies as transient domains, all in parallel: with a private map of the memory image and its device state where the machine allows that, with a whole
 /// migration stream otherwise, from disk where there is no memory. libvirt's own restore refuses another UUID; this way needs no knowledge of its save format.
 /// </summary>
-internal sealed class CopyStarter(DriverContext context, Func<FenceTag, int, string> networkName)
+internal sealed class CopyStarter(DriverContext context, StateKeeper states, Func<FenceTag, int, string> networkName)
 {
     private const string Stream = "weave-state";
     private readonly ILogger _log = context.Loggers.CreateLogger<CopyStarter>();
@@ -65,6 +66,7 @@ internal sealed class CopyStarter(DriverContext context, Func<FenceTag, int, str
         if (copy.Memory is { } image) context.Paths.RequireOurs(image.FlatPath);
         var xml = CopyDefinition.Write(request, copy, context.Options, memory, index => networkName(request.Tag, index));
         lock (made) made.Add(copy);
+        states.Prepare(copy);
         var connection = await context.Host.OpenAsync(stop);
         using var domain = await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
         var create = clock.Elapsed;

@@ -76,11 +76,12 @@ internal sealed class EndHistory(Bench bench, EndpointPublisher publisher) : ISt
             context.Progress.Report(new($"ending {id}/{weave.Id}"));
             foreach (var machine in weave.Machines) await bench.Driver.RetireAsync(machine.ToRef(), stop);
             await bench.Driver.RetireFenceAsync(weave.Tag, stop);
+            await bench.Driver.DeleteFilesAsync([.. weave.StateFiles()], stop);
             await bench.Store.CommitAsync(new StoreChange { DeleteWeaves = [(id, weave.Id)] }, context.Lease, stop);
         }
         var snapshots = await bench.Store.ListSnapshotsAsync(id, null, null, stop);
         context.Progress.Report(new($"deleting {snapshots.Count} snapshots"));
-        await bench.Driver.DeleteFilesAsync([.. snapshots.SelectMany(s => s.MemoryFiles()).Distinct(StringComparer.Ordinal)], stop);
+        await bench.Driver.DeleteFilesAsync([.. snapshots.SelectMany(s => s.MemoryFiles().Concat(s.StateFiles())).Distinct(StringComparer.Ordinal)], stop);
         await bench.Store.CommitAsync(new StoreChange { DeleteSnapshots = [.. snapshots.Select(s => s.Id)] }, context.Lease, stop);
         await new GarbageCollector(bench).CollectAsync(id, context.Lease, stop);
     }

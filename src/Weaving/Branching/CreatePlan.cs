@@ -24,7 +24,13 @@ internal sealed class CreatePlan : ICaptures
 }
 
 /// <summary>A copy with all its ids, chosen before anything is made.</summary>
-internal sealed record PlannedMachine(MachineName Name, string HypervisorName, Guid Uuid, IReadOnlyList<PlannedLayer> Layers);
+internal sealed record PlannedMachine(MachineName Name, string HypervisorName, Guid Uuid, IReadOnlyList<PlannedLayer> Layers)
+{
+    public IReadOnlyList<PlannedState> States { get; init; } = [];
+}
+
+/// <param name="From">The captured file that it begins as; null: the hypervisor makes a fresh one.</param>
+internal sealed record PlannedState(StateKind Kind, string Path, StateFile? From);
 
 internal sealed record PlannedLayer(VolumeName Volume, LayerId Parent, LayerRef Layer);
 

@@ -65,11 +65,13 @@ internal sealed class ForkLayers(Bench bench) : IStep<CreatePlan>
         {
             await HistoryFiles.RequireAsync(bench, snapshot, layers, memory: plan.Start != StartMode.Boot, stop);
             await SpaceGuard.CheckAsync(bench, bench.Options.BytesPerLayer * snapshot.Machines.Sum(m => m.Frozen.Count), $"The weave '{plan.Environment}/{plan.Weave}'", stop);
-            plan.Machines = [.. snapshot.Machines.Select(m => Choose(plan, m, layers))];
+            plan.Machines = [.. snapshot.Machines.Select(m => Choose(plan, m, snapshot.Blueprint.Machine(m.Name), layers))];
             await context.SavePlanAsync(stop);
         }
         foreach (var layer in plan.Machines.SelectMany(m => m.Layers))
             await bench.Driver.CreateOverlayAsync(layer.Layer, layers.Get(layer.Parent).ToRef(), stop);
+        foreach (var state in plan.Machines.SelectMany(m => m.States))
+            if (state.From is { } from) await bench.Driver.CreateStateAsync(from, state.Path, stop);
         var weave = await bench.Store.GetWeaveAsync(plan.Environment, plan.Weave, stop);
         await bench.Store.CommitAsync(new StoreChange
         {
@@ -85,6 +87,7 @@ internal sealed class ForkLayers(Bench bench) : IStep<CreatePlan>
                 {
                     Name = m.Name, HypervisorName = m.HypervisorName, Uuid = m.Uuid, RunState = RunState.Off,
                     Heads = [.. m.Layers.Select(l => new VolumeHead(l.Volume, l.Layer.Id))],
+                    States = [.. m.States.Select(s => new StateFile(s.Kind, s.Path, s.From?.Bytes ?? 0))],
                     MemoryFrom = plan.Start != StartMode.Boot && snapshot.Machines.First(s => s.Name == m.Name).Memory is not null ? snapshot.Id : null,
                 })],
             }],
@@ -94,18 +97,24 @@ internal sealed class ForkLayers(Bench bench) : IStep<CreatePlan>
     public async Task UndoAsync(StepContext<CreatePlan> context, CancellationToken stop)
     {
         var layers = context.Plan.Machines.SelectMany(m => m.Layers).Select(l => l.Layer).ToList();
-        if (layers.Count == 0) return;
-        await bench.Driver.DeleteFilesAsync([.. layers.Select(l => l.Path)], stop);
+        await bench.Driver.DeleteFilesAsync([.. layers.Select(l => l.Path), .. context.Plan.Machines.SelectMany(m => m.States).Select(s => s.Path)], stop);
+        if (context.Plan.Machines.Count == 0) return;
         await bench.Store.CommitAsync(new StoreChange { DeleteLayers = [.. layers.Select(l => l.Id)] }, context.Lease, stop);
     }
 
-    private PlannedMachine Choose(CreatePlan plan, SnapshotMachine machine, IReadOnlyDictionary<LayerId, Layer> layers) => new(machine.Name,
-        bench.Driver.NameCopy(plan.Environment, plan.Weave, machine.Name), Guid.NewGuid(), [.. machine.Frozen.Select(frozen =>
+    private PlannedMachine Choose(CreatePlan plan, SnapshotMachine machine, MachineBlueprint blueprint, IReadOnlyDictionary<LayerId, Layer> layers)
+    {
+        var copy = new MachineRef(machine.Name, bench.Driver.NameCopy(plan.Environment, plan.Weave, machine.Name), Guid.NewGuid());
+        return new(copy.Name, copy.HypervisorName, copy.Uuid, [.. machine.Frozen.Select(frozen =>
         {
             var id = LayerId.New(bench.Clock);
             return new PlannedLayer(frozen.Volume, frozen.Layer,
                 new LayerRef(id, bench.Driver.PlaceLayer(plan.Environment, plan.Tag, id), bench.Driver.Capabilities.LayerFormat, layers.Get(frozen.Layer).VirtualSize));
-        })]);
+        })])
+        {
+            States = [.. blueprint.States.Select(k => new PlannedState(k, bench.Driver.PlaceState(plan.Environment, plan.Tag, copy, k), machine.States.FirstOrDefault(s => s.Kind == k)))],
+        };
+    }
 }
 
 /// <summary>The isolated networks and their gateway.</summary>

@@ -37,7 +37,7 @@ internal sealed class MarkWeave(Bench bench) : IStep<DeletePlan>
         var snapshots = await bench.Store.ListSnapshotsAsync(plan.Environment, null, null, stop);
         DeletionRules.CheckWeave(weave, environment, snapshots, await bench.Store.ListWeavesAsync(plan.Environment, stop), plan.WithSnapshots);
         plan.Before = weave.State;
-        plan.MemoryFiles = [.. snapshots.Where(s => s.Weave == plan.Weave).SelectMany(s => s.MemoryFiles())];
+        plan.MemoryFiles = [.. snapshots.Where(s => s.Weave == plan.Weave).SelectMany(s => s.MemoryFiles().Concat(s.StateFiles())).Concat(weave.StateFiles())];
         await context.SavePlanAsync(stop);
         await bench.Store.CommitAsync(new StoreChange { PutWeaves = [weave with { State = WeaveState.Deleting }] }, context.Lease, stop);
     }

@@ -15,7 +15,8 @@ internal static class HistoryFiles
     /// <param name="memory">Memory images are needed, too.</param>
     public static async Task RequireAsync(Bench bench, Snapshot snapshot, IReadOnlyDictionary<LayerId, Layer> layers, bool memory, CancellationToken stop)
     {
-        var disks = snapshot.Machines.SelectMany(m => m.Frozen.SelectMany(f => ChainOf(layers, f.Layer))).Select(l => l.Path).Distinct().ToList();
+        // A machine cannot boot without the state of its firmware either.
+        var disks = snapshot.Machines.SelectMany(m => m.Frozen.SelectMany(f => ChainOf(layers, f.Layer))).Select(l => l.Path).Concat(snapshot.StateFiles()).Distinct().ToList();
         var images = !memory ? [] : snapshot.Machines.Where(m => m.Memory is not null).SelectMany(m => new[] { m.Memory!.FlatPath, m.Memory.DeviceStatePath }).Distinct().ToList();
         var missing = await bench.Driver.FindMissingAsync([.. disks, .. images], stop);
         if (missing.Count == 0) return;

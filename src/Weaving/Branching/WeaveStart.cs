@@ -23,10 +23,10 @@ internal sealed class WeaveStart(Bench bench)
             var blueprint = weave.Blueprint.Machine(machine.Name);
             var captured = origin?.Machines.FirstOrDefault(m => m.Name == machine.Name);
             var memory = mode == StartMode.Resume && Resumes(weave, machine) ? captured?.Memory : null;
-            if (again && memory is not null) await RenewAsync(machine, layers, stop);
+            if (again && memory is not null) await RenewAsync(machine, captured!, layers, stop);
             var state = all ? RunState.Running : captured?.RunState ?? RunState.Running;
             copies.Add(new(machine.ToRef(), blueprint,
-                [.. machine.Heads.Select(h => new CopyVolume(h.Volume, blueprint.Target(h.Volume), layers.Get(h.Layer).ToRef()))], memory, state));
+                [.. machine.Heads.Select(h => new CopyVolume(h.Volume, blueprint.Target(h.Volume), layers.Get(h.Layer).ToRef()))], memory, state) { States = machine.States });
         }
         var started = await bench.Driver.InstantiateAsync(new InstantiateRequest
         {
@@ -51,12 +51,14 @@ internal sealed class WeaveStart(Bench bench)
     /// <summary>It has never run, and there is memory of its origin. One that ran has gone on since, on its disks.</summary>
     public static bool Resumes(Weave weave, WeaveMachine machine) => machine.MemoryFrom is { } image && image == weave.Origin && machine.StartedBy is null;
 
-    private async Task RenewAsync(WeaveMachine machine, IReadOnlyDictionary<LayerId, Layer> layers, CancellationToken stop)
+    private async Task RenewAsync(WeaveMachine machine, SnapshotMachine captured, IReadOnlyDictionary<LayerId, Layer> layers, CancellationToken stop)
     {
         if (await bench.Driver.InspectAsync(machine.ToRef(), stop) is not null) return;
         var heads = machine.Heads.Select(h => layers.Get(h.Layer)).ToList();
-        await bench.Driver.DeleteFilesAsync([.. heads.Select(l => l.Path)], stop);
+        await bench.Driver.DeleteFilesAsync([.. heads.Select(l => l.Path), .. machine.States.Select(s => s.Path)], stop);
         foreach (var head in heads) await bench.Driver.CreateOverlayAsync(head.ToRef(), layers.Get(head.Parent!.Value).ToRef(), stop);
+        foreach (var state in machine.States)
+            if (captured.States.FirstOrDefault(s => s.Kind == state.Kind) is { } from) await bench.Driver.CreateStateAsync(from, state.Path, stop);
     }
 
     private static WeaveState MainState(IReadOnlyList<StartedMachine> started) => Adoption.MainState.Of([.. started.Select(s => s.RunState)]);

@@ -59,7 +59,10 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
         });
         MemoryImage? Of(Snapshot? snapshot) => snapshot?.Machines.FirstOrDefault(m => m.Name == machine.Name)?.Memory;
         var mapped = machine.MemoryFrom is { } from ? Of(snapshots.FirstOrDefault(s => s.Id == from)) : null;
-        return new CaptureMachine(machine.ToRef(), exists, [.. volumes], flat, state, mapped, AsOf.LineOf(weave, snapshots).Reverse().Select(Of).FirstOrDefault(m => m is not null));
+        return new CaptureMachine(machine.ToRef(), exists, [.. volumes], flat, state, mapped, AsOf.LineOf(weave, snapshots).Reverse().Select(Of).FirstOrDefault(m => m is not null))
+        {
+            States = [.. plan.Blueprint!.Machine(machine.Name).States.Select(k => new CaptureState(k, bench.Driver.PlaceState(plan.Environment, plan.Snapshot, machine.Name, k), machine.States.FirstOrDefault(s => s.Kind == k)?.Path))],
+        };
     }
 
     /// <summary>A foreign hand (a blockcommit, another snapshot tool) that moved a disk makes our chain wrong: refuse rather than freeze the wrong file.</summary>

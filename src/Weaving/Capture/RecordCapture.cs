@@ -36,7 +36,7 @@ internal sealed class RecordCapture<TPlan>(Bench bench) : IStep<TPlan> where TPl
             Consistency = result.Consistency, Blueprint = blueprint, Skew = result.Skew,
             Machines = [.. result.Machines.Select(m => new SnapshotMachine
             {
-                Name = m.Name, RunState = m.RunState, Memory = m.Memory, Method = m.Method, Reason = m.Reason, Pause = m.Pause,
+                Name = m.Name, RunState = m.RunState, Memory = m.Memory, States = m.States, Method = m.Method, Reason = m.Reason, Pause = m.Pause,
                 Frozen = [.. request.Machines.First(r => r.Machine.Name == m.Name).Volumes.Select(v => new VolumeHead(v.Volume, v.Head.Id))],
             })],
         };

@@ -23,7 +23,7 @@ internal sealed class MarkSnapshot(Bench bench) : IStep<SnapshotDeletePlan>
         var plan = context.Plan;
         var snapshot = await bench.Store.GetSnapshotAsync(plan.Snapshot, stop);
         DeletionRules.CheckSnapshot(snapshot, await bench.Store.ListWeavesAsync(plan.Environment, stop));
-        plan.MemoryFiles = [.. snapshot.MemoryFiles()];
+        plan.MemoryFiles = [.. snapshot.MemoryFiles().Concat(snapshot.StateFiles())];
         await context.SavePlanAsync(stop);
         await bench.Store.CommitAsync(new StoreChange { PutSnapshots = [snapshot with { State = SnapshotState.Deleting }] }, context.Lease, stop);
     }

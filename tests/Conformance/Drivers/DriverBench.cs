@@ -20,6 +20,15 @@ public abstract class DriverBench : IAsyncDisposable
     /// <summary>A machine of the user's that must be refused for at least two reasons; null where the bench cannot make one.</summary>
     public virtual Task<MachineRequest?> GiveRefusedMachineAsync(CancellationToken stop) => Task.FromResult<MachineRequest?>(null);
 
+    /// <summary>A machine of the user's that is off and whose firmware keeps variables (<see cref="StateKind.Nvram"/>), with one disk.</summary>
+    public abstract Task<MachineRequest> GiveMachineWithStateAsync(CancellationToken stop);
+
+    /// <summary>Marks the variables of a machine that is off: the text is part of <see cref="ReadState"/> from then on, and of no other machine's.</summary>
+    public abstract Task MarkStateAsync(MachineRef machine, string text, CancellationToken stop);
+
+    /// <summary>True where the text is in the variables of a machine, an original or a copy.</summary>
+    public abstract Task<bool> HasMarkAsync(MachineRef machine, string text, CancellationToken stop);
+
     /// <summary>
     /// What the machine behind a host address (a machine's own, or an outer address of a fence) says of itself; null where nothing answers. Waits for a guest
     /// that is coming up as long as a guest of this bench may take; where nothing is expected (<paramref name="expected"/> false) only as long as an answer may take.

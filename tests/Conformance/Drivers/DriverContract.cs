@@ -244,6 +244,46 @@ public abstract class DriverContract
     });
 
     [Fact]
+    public async Task Firmware_variables_are_those_of_the_instant_and_every_copy_writes_its_own()
+    {
+        await using var bench = NewBench();
+        await using var stage = new DriverStage(bench, Stop);
+        await stage.AdoptAsync([await bench.GiveMachineWithStateAsync(Stop)]);
+        Assert.Equal([StateKind.Nvram], Assert.Single(stage.Examined.Blueprint.Machines).States);
+        await bench.MarkStateAsync(stage[0], "then", Stop);
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var captured = Assert.Single(Assert.Single(result.Machines).States);
+        Assert.Equal((capture.Machines[0].States[0].Path, new FileInfo(captured.Path).Length), (captured.Path, captured.Bytes));
+        if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(captured.Path));
+        await bench.MarkStateAsync(stage[0], "later", Stop);
+
+        var (_, _, request) = await stage.PrepareCopyAsync(capture, result);
+        var (copy, own) = (request.Machines[0].Machine, Assert.Single(request.Machines[0].States));
+        Assert.Contains((await stage.Driver.ListOwnedAsync(Stop)).Things, t => t.Kind == OwnedKind.File && t.Key == own.Path);
+        await stage.Driver.InstantiateAsync(request with { LeavePaused = true }, null, Stop);
+        Assert.True(await bench.HasMarkAsync(copy, "then", Stop));
+        Assert.False(await bench.HasMarkAsync(copy, "later", Stop));
+        Assert.True(await bench.HasMarkAsync(stage[0], "later", Stop));
+
+        // A copy's own file is kept by a second call: it may have been written to. It goes with its path, and not with the machine.
+        var before = File.ReadAllBytes(captured.Path);
+        await stage.Driver.RetireAsync(copy, Stop);
+        File.WriteAllText(own.Path, "written by the copy");
+        await stage.Driver.CreateStateAsync(captured, own.Path, Stop);
+        Assert.Equal("written by the copy", File.ReadAllText(own.Path));
+        Assert.Equal(before, File.ReadAllBytes(captured.Path));
+        for (var twice = 0; twice < 2; twice++) await stage.Driver.DeleteFilesAsync([own.Path], Stop);
+        Assert.False(File.Exists(own.Path));
+        Assert.Equal(Fault.InvalidRequest, await FaultOf(() => stage.Driver.CreateStateAsync(captured, Path.Combine(Path.GetTempPath(), "stray.nvram"), Stop)));
+
+        for (var twice = 0; twice < 2; twice++) await stage.Driver.AbandonCaptureAsync(capture, Stop);
+        Assert.False(File.Exists(captured.Path));
+        Assert.Equal(Fault.DataLoss, await FaultOf(() => stage.Driver.CreateStateAsync(captured, own.Path, Stop)));
+        Assert.True(await bench.HasMarkAsync(stage[0], "later", Stop));
+        await stage.ReturnAllAsync();
+    }
+
+    [Fact]
     public Task All_copies_start_or_none() => WithAsync(2, async (_, stage) =>
     {
         var (capture, result) = await stage.CaptureAsync(memory: true);

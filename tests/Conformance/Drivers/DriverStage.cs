@@ -20,9 +20,11 @@ internal sealed class DriverStage(DriverBench bench, CancellationToken stop) : I
     public string AddressOf(int i) => Examined.Blueprint.Machine(this[i].Name).Nics[0].Addresses[0];
     public LayerRef Head(int i) => _heads[(this[i].Name, Machines[i].Volumes[0].Volume)];
 
-    public async Task AdoptAsync(int count)
+    public async Task AdoptAsync(int count) => await AdoptAsync(await bench.GiveMachinesAsync(count, stop));
+
+    public async Task AdoptAsync(IReadOnlyList<MachineRequest> machines)
     {
-        Examined = await Driver.ExamineAsync(await bench.GiveMachinesAsync(count, stop), stop);
+        Examined = await Driver.ExamineAsync(machines, stop);
         Xunit.Assert.Empty(Examined.Refusals);
         foreach (var machine in Machines)
             foreach (var volume in machine.Volumes)
@@ -54,7 +56,10 @@ internal sealed class DriverStage(DriverBench bench, CancellationToken stop) : I
                     var id = LayerId.New(TimeProvider.System);
                     var target = Examined.Blueprint.Machine(m.Machine.Name).Volumes.Single(b => b.Name == v.Volume).Target;
                     return new CaptureVolume(v.Volume, target, head, new(id, Driver.PlaceLayer(Environment, MainTag, id), Driver.Capabilities.LayerFormat, head.VirtualSize));
-                })], flat, state);
+                })], flat, state)
+                {
+                    States = [.. Examined.Blueprint.Machine(m.Machine.Name).States.Select(k => new CaptureState(k, Driver.PlaceState(Environment, snapshot, m.Machine.Name, k), null))],
+                };
             })],
         };
     }
@@ -100,7 +105,13 @@ internal sealed class DriverStage(DriverBench bench, CancellationToken stop) : I
             }
             var copy = new MachineRef(machine.Machine.Name, await CopyNameAsync(tag, machine.Machine.Name), Guid.NewGuid());
             _copies.Add(copy);
-            copies.Add(new(copy, Examined.Blueprint.Machine(copy.Name), heads, memory ? result.Machines.Single(m => m.Name == copy.Name).Memory : null, state));
+            var states = new List<StateFile>();
+            foreach (var captured in result.Machines.Single(m => m.Name == copy.Name).States)
+            {
+                states.Add(captured with { Path = Driver.PlaceState(Environment, tag, copy, captured.Kind) });
+                await Driver.CreateStateAsync(captured, states[^1].Path, stop);
+            }
+            copies.Add(new(copy, Examined.Blueprint.Machine(copy.Name), heads, memory ? result.Machines.Single(m => m.Name == copy.Name).Memory : null, state) { States = states });
         }
         return (fence, facts, new() { Environment = Environment, Weave = weave, Tag = tag, Networks = [.. Examined.Blueprint.Networks.Select(n => n.Name)], Machines = copies });
     }

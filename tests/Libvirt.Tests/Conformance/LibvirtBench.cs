@@ -25,6 +25,8 @@ public sealed class LibvirtBench : DriverBench
     private string Network => _prefix + "net";
     private string Subnet => $"10.94.{_subnet}";
 
+    internal const string Firmware = "/usr/share/OVMF/OVMF_CODE_4M.fd", Variables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
     public override string CopyPrefix => _prefix;
     public override int ServicePort => 80;
     public override (int, int) FreePorts { get; } = (RandomNumberGenerator.GetInt32(20000, 25000), RandomNumberGenerator.GetInt32(25000, 29999));
@@ -83,6 +85,40 @@ public sealed class LibvirtBench : DriverBench
         return new(MachineName.Parse("bad"), name);
     }
 
+    public override async Task<MachineRequest> GiveMachineWithStateAsync(CancellationToken stop)
+    {
+        Directory.CreateDirectory(Folder);
+        File.SetUnixFileMode(Folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        var name = _prefix + "-uefi";
+        _domains.Add(name);
+        await RunAsync(null, stop, "qemu-img", "create", "-q", "-f", "qcow2", $"{Folder}/uefi.qcow2", "8M");
+        File.Copy(Variables, $"{Folder}/uefi.fd");
+        await VirshAsync($"""
+            <domain type='qemu'><name>{name}</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>
+            <os><type arch='x86_64' machine='q35'>hvm</type><loader readonly='yes' type='pflash'>{Firmware}</loader><nvram template='{Variables}'>{Folder}/uefi.fd</nvram></os>
+            <features><acpi/></features><devices>
+            <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{Folder}/uefi.qcow2'/><target dev='vda' bus='virtio'/></disk>
+            <video><model type='none'/></video><memballoon model='none'/></devices></domain>
+            """, stop, "define", "/dev/stdin");
+        return new(MachineName.Parse("uefi"), name);
+    }
+
+    public override async Task MarkStateAsync(MachineRef machine, string text, CancellationToken stop)
+    {
+        var path = await VariablesOfAsync(machine, stop);
+        using var file = File.OpenWrite(path);
+        // The end of the store is spare space of the firmware's.
+        file.Seek(-64, SeekOrigin.End);
+        file.Write(System.Text.Encoding.ASCII.GetBytes(text.PadRight(64)));
+    }
+
+    public override async Task<bool> HasMarkAsync(MachineRef machine, string text, CancellationToken stop) =>
+        (await File.ReadAllBytesAsync(await VariablesOfAsync(machine, stop), stop)).AsSpan().IndexOf(System.Text.Encoding.ASCII.GetBytes(text.PadRight(64))) >= 0;
+
+    /// <summary>The file that the machine has now, as libvirt says.</summary>
+    private static async Task<string> VariablesOfAsync(MachineRef machine, CancellationToken stop) =>
+        System.Xml.Linq.XElement.Parse(await RunAsync(null, stop, "virsh", "-q", "-c", "qemu:///system", "dumpxml", machine.HypervisorName)).Element("os")!.Element("nvram")!.Value;
+
     public override Task<GuestAnswer?> AskAsync(string address, bool expected, CancellationToken stop) => AskUrlAsync($"http://{address}:80/", expected, stop);
     public override Task<GuestAnswer?> AskPortAsync(int port, bool expected, CancellationToken stop) => AskUrlAsync($"http://127.0.0.1:{port}/", expected, stop);
 
@@ -140,7 +176,7 @@ public sealed class LibvirtBench : DriverBench
         foreach (var domain in _domains)
         {
             await TryVirshAsync("destroy", domain);
-            await TryVirshAsync("undefine", domain);
+            await TryVirshAsync("undefine", domain, "--keep-nvram");
         }
         await TryVirshAsync("net-destroy", Network);
         var after = _template is null ? null : Hash(Template);
@@ -205,7 +241,7 @@ public sealed class LibvirtBench : DriverBench
         }
     }
 
-    private static async Task RunAsync(string? input, CancellationToken stop, params string[] line)
+    private static async Task<string> RunAsync(string? input, CancellationToken stop, params string[] line)
     {
         var start = new ProcessStartInfo(line[0]) { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true };
         foreach (var argument in line.Skip(1)) start.ArgumentList.Add(argument);
@@ -215,7 +251,7 @@ public sealed class LibvirtBench : DriverBench
         if (input is not null) await process.StandardInput.WriteAsync(input.AsMemory(), stop);
         process.StandardInput.Close();
         await process.WaitForExitAsync(stop);
-        if (process.ExitCode != 0) throw new InvalidOperationException($"{string.Join(' ', line)}: {await error}{await output}");
+        return process.ExitCode == 0 ? await output : throw new InvalidOperationException($"{string.Join(' ', line)}: {await error}{await output}");
     }
 }
 

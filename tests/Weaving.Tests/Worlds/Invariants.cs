@@ -29,6 +29,7 @@ internal static class Invariants
                 Assert.Contains(weave.State, new[] { WeaveState.Running, WeaveState.Paused, WeaveState.Stopped });
                 if (weave.Origin is { } origin) Assert.Contains(snapshots, s => s.Id == origin);
                 if (!weave.IsMain) fences.Add(weave.Tag.Text);
+                files.AddRange(weave.StateFiles());
                 foreach (var machine in weave.Machines)
                 {
                     var facts = await driver.InspectAsync(machine.ToRef(), default);
@@ -46,7 +47,7 @@ internal static class Invariants
                 Assert.Equal(SnapshotState.Ready, snapshot.State);
                 Assert.All(snapshot.Machines.SelectMany(m => m.Frozen), f => Assert.Equal(LayerState.Frozen, layers[f.Layer].State));
                 if (snapshot.Parent is { } parent) Assert.Contains(snapshots, s => s.Id == parent && s.At < snapshot.At);
-                files.AddRange(snapshot.MemoryFiles());
+                files.AddRange(snapshot.MemoryFiles().Concat(snapshot.StateFiles()));
             }
             var heads = weaves.SelectMany(w => w.Machines).SelectMany(m => m.Heads).Select(h => h.Layer).ToList();
             Assert.Equal(heads.Count, heads.Distinct().Count());

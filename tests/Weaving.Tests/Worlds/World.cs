@@ -88,10 +88,10 @@ internal sealed class World : IAsyncDisposable
     /// <summary>Another service process takes over; the one before never goes on.</summary>
     public void Restart() => Process = new(this, Database);
 
-    /// <summary>Two users' machines: web with one disk, db with two (and off where asked).</summary>
+    /// <summary>Two users' machines: web with one disk and a UEFI firmware, db with two (and off where asked).</summary>
     public World WithMachines(bool dbRuns = true)
     {
-        Host.AddUserMachine("web", "10.20.0.10", memoryBytes: 1 << 20);
+        Host.GiveNvram(Host.AddUserMachine("web", "10.20.0.10", memoryBytes: 1 << 20).Uuid, "factory");
         Host.AddUserMachine("db", "10.20.0.11", running: dbRuns, memoryBytes: 1 << 20, disks: ["vda", "data"]);
         return this;
     }
