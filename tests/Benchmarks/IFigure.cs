@@ -19,10 +19,17 @@ public interface IFigure
 
 /// <summary>What a figure finds when it begins.</summary>
 /// <param name="Folder">A folder of its own, empty, removed at the end of the run.</param>
-/// <param name="Quick">Fewer and smaller: to see whether it works, and roughly where it stands.</param>
+/// <param name="Settings">What was asked for.</param>
 /// <param name="Log">Progress for who waits.</param>
-public sealed record Bench(string Folder, bool Quick, Action<string> Log)
+/// <param name="Stage">Guests and the service, for figures that need them.</param>
+public sealed record Bench(string Folder, Arguments Settings, Action<string> Log, Stage Stage)
 {
+    /// <summary>Fewer and smaller: to see whether it works, and roughly where it stands.</summary>
+    public bool Quick => Settings.Quick;
     /// <summary>How often each side is measured.</summary>
-    public int Repetitions => Quick ? 3 : 10;
+    public int Repetitions => Settings.Turns ?? (Quick ? 3 : 10);
+    /// <summary>MiB of the largest machine.</summary>
+    public int Largest => Settings.Largest;
+    /// <summary>MiB of the machines that are copied; the first and the last stand for small and large.</summary>
+    public IReadOnlyList<int> Sizes => Quick || Largest == 512 ? [256, Largest] : [256, Largest / 2, Largest];
 }

@@ -10,12 +10,10 @@ namespace WeaveHypervisor.Benchmarks;
 /// <summary>Measures what the product promises. Progress goes to standard error, the table to standard output. Ends with 0 where all was measured, whatever the verdicts.</summary>
 public static class Program
 {
-    /// <summary>Everything of a run is below it; one run at a time.</summary>
-    private const string Folder = "/var/lib/weave-benchmarks";
     private const string PageCache = "page cache: warm on both sides; nothing empties it, each side reads what it has just written";
 
     /// <summary>In the order of the table.</summary>
-    public static IReadOnlyList<IFigure> Figures { get; } = [new OverlayCost()];
+    public static IReadOnlyList<IFigure> Figures { get; } = [new CloneTime(), new RamIndependence(), new StartCost(), new SourcePause(), new CutSkew(), new PrivatePages(), new OverlayCost(), new FurtherSnapshot()];
 
     public static async Task<int> Main(string[] words)
     {
@@ -57,24 +55,28 @@ public static class Program
             await Console.Error.WriteLineAsync("another run of the benchmarks is at work");
             return 1;
         }
-        Remove();
+        await Names.RemoveAllAsync();
         if (arguments.Clean) return 0;
         Report report;
         var clock = Stopwatch.StartNew();
         var figures = Figures.Where(f => arguments.Figures.Count == 0 || arguments.Figures.Contains(f.Id)).ToList();
         try
         {
-            Directory.CreateDirectory(Folder, (UnixFileMode)Convert.ToInt32("711", 8));
+            Directory.CreateDirectory(Names.Folder, (UnixFileMode)Convert.ToInt32("711", 8));
             var examination = await Examination.BeginAsync(TimeProvider.System, stop);
             if (examination.Busy) Log($"This host is busy ({examination.BusyBefore:P0} of its processors): the figures will be those of somebody else's work.");
-            var bench = new Bench(Folder, arguments.Quick, Log);
+            await using var stage = new Stage(Log);
+            var bench = new Bench(Names.Folder, arguments, Log, stage);
             var results = await Runner.RunAsync(figures, bench, stop);
-            Remove();
+            if (results.Any(r => r.Error is not null) && File.Exists(Path.Combine(Names.Folder, "service.log")))
+                foreach (var line in File.ReadLines(Path.Combine(Names.Folder, "service.log")).TakeLast(20)) Log("service: " + line);
+            await stage.DisposeAsync();
+            await Names.RemoveAllAsync();
             report = new(await examination.EndAsync(stop), await VersionAsync(stop), arguments.Quick, bench.Repetitions, PageCache, clock.Elapsed.TotalSeconds, results);
         }
         finally
         {
-            Remove();
+            await Names.RemoveAllAsync();
         }
         if (arguments.Json is { } json) await File.WriteAllTextAsync(json, ReportJson.Write(report), CancellationToken.None);
         if (arguments.Markdown is { } markdown) await File.WriteAllTextAsync(markdown, MarkdownReport.Write(report), CancellationToken.None);
@@ -96,11 +98,6 @@ public static class Program
         {
             return null;
         }
-    }
-
-    private static void Remove()
-    {
-        if (Directory.Exists(Folder)) Directory.Delete(Folder, recursive: true);
     }
 
     private static async Task<string> VersionAsync(CancellationToken stop)
