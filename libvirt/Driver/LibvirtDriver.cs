@@ -15,12 +15,13 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt;
 
 /// <summary>The hypervisor driver of libvirt and QEMU on this host. A thin face: each member is one call of the part that does it.</summary>
-public sealed class LibvirtDriver : IHypervisorDriver
+public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
 {
     private readonly DriverContext _context;
     private readonly Examiner _examiner;
     private readonly MachineInspector _machines;
     private readonly HostInspector _host;
+    private readonly GuestAgents _agents;
     private readonly OwnedRegister _owned;
     private readonly CaptureRun _capture;
     private readonly FenceKeeper _fences;
@@ -40,6 +41,7 @@ public sealed class LibvirtDriver : IHypervisorDriver
         _examiner = new(_context);
         _machines = new(_context);
         _host = new(_context);
+        _agents = new(_context);
         _capture = new(_context, _states);
         _fences = new(_context);
         _starter = new(_context, _states, _fences.NetworkName);
@@ -64,6 +66,9 @@ public sealed class LibvirtDriver : IHypervisorDriver
     public Task CreateStateAsync(StateFile captured, string path, CancellationToken stop) => _states.CreateAsync(captured, path, stop);
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Task.FromResult(_host.Storage());
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run<IReadOnlyList<string>>(() => [.. paths.Where(p => !Path.Exists(p))], stop);
+    public Task<IReadOnlyDictionary<string, long>> MeasureFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run(() => HostInspector.Measure(paths), stop);
+    public Task<AgentState> FindAgentAsync(MachineRef machine, CancellationToken stop) => _agents.FindAsync(machine, stop);
+    public Task<string?> PingAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => _agents.PingAsync(machine, patience, stop);
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => _owned.CreateOverlayAsync(layer, parent, stop);
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => _owned.DeleteFilesAsync(paths, stop);
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => _capture.RunAsync(request, progress, stop);

@@ -59,6 +59,16 @@ internal static partial class Times
         _ => string.Create(CultureInfo.InvariantCulture, $"{milliseconds / 60_000:0.0} min"),
     };
 
+    /// <summary>How long something still lasts, in its two greatest units: "3h 20m left", "over".</summary>
+    public static string Left(TimeSpan left) => left switch
+    {
+        { Ticks: <= 0 } => "over",
+        { TotalDays: >= 1 } => $"{(int)left.TotalDays}d {left.Hours}h left",
+        { TotalHours: >= 1 } => $"{left.Hours}h {left.Minutes}m left",
+        { TotalMinutes: >= 1 } => $"{left.Minutes}m {left.Seconds}s left",
+        _ => $"{left.Seconds}s left",
+    };
+
     public static string Bytes(long bytes) => bytes switch
     {
         0 => "-",

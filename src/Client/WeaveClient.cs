@@ -51,11 +51,15 @@ public sealed class WeaveClient : IDisposable
     public Task<SnapshotView> GetSnapshotAsync(string snapshot, CancellationToken stop) => GetAsync($"snapshots/{Part(snapshot)}", Json.SnapshotView, stop);
     public Task<OperationView> DeleteSnapshotAsync(string snapshot, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"snapshots/{Part(snapshot)}", stop);
 
+    /// <summary>Whether it passed is in the operation's result.</summary>
+    public Task<OperationView> VerifySnapshotAsync(string snapshot, VerifyBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"snapshots/{Part(snapshot)}/verify", body, Json.VerifyBody, stop);
+
     public Task<IReadOnlyList<WeaveView>> ListWeavesAsync(string environment, CancellationToken stop) => AllAsync($"environments/{Part(environment)}/weaves", Json.PageWeaveView, stop);
     public Task<WeaveView> GetWeaveAsync(string environment, string weave, CancellationToken stop) => GetAsync(Weave(environment, weave), Json.WeaveView, stop);
     public Task<OperationView> CreateWeaveAsync(string environment, CreateWeaveBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/weaves", body, Json.CreateWeaveBody, stop);
     public Task<OperationView> DeleteWeaveAsync(string environment, string weave, bool withSnapshots, CancellationToken stop) =>
         SendAsync(HttpMethod.Delete, $"{Weave(environment, weave)}?withSnapshots={(withSnapshots ? "true" : "false")}", stop);
+    public Task<OperationView> KeepWeaveAsync(string environment, string weave, KeepBody body, CancellationToken stop) => SendAsync(HttpMethod.Patch, Weave(environment, weave), body, Json.KeepBody, stop);
     public Task<OperationView> ActivateAsync(string environment, string weave, ActivateBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"{Weave(environment, weave)}/activate", body, Json.ActivateBody, stop);
 
     /// <param name="change">start, stop, pause or resume.</param>

@@ -15,6 +15,9 @@ namespace WeaveHypervisor.Drivers;
 /// </summary>
 public interface IHypervisorDriver : IAsyncDisposable
 {
+    /// <summary>An optional ability of this driver, such as <see cref="IGuestAgents"/>; null where it has it not.</summary>
+    T? Facet<T>() where T : class => this as T;
+
     /// <summary>What this driver can do here. Callers ask this, never a driver's name.</summary>
     DriverCapabilities Capabilities { get; }
 
@@ -47,6 +50,9 @@ public interface IHypervisorDriver : IAsyncDisposable
 
     /// <summary>Those of the files (layers, adopted disks, memory images) that are not there. In the order given; touches nothing.</summary>
     Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop);
+
+    /// <summary>Bytes that files take on disk, by path; those that are not there are left out. Touches nothing.</summary>
+    Task<IReadOnlyDictionary<string, long>> MeasureFilesAsync(IReadOnlyList<string> paths, CancellationToken stop);
 
     /// <summary>Makes an empty layer on top of a frozen one: 0600, owner right, synced. Exists already with the same parent: success.</summary>
     Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop);
@@ -161,4 +167,11 @@ public sealed record ExaminedVolume(VolumeName Volume, string Path, DiskFormat F
 public sealed record Refusal(string Subject, string Reason, string NextStep);
 
 /// <summary>The present of a machine: run state, the path that each volume's target uses now, IPv4 addresses by MAC, resident and private bytes of the process (0 where unknown).</summary>
-public sealed record MachineFacts(RunState RunState, IReadOnlyDictionary<string, string> VolumePaths, IReadOnlyDictionary<string, IReadOnlyList<string>> Addresses, long ResidentBytes, long PrivateBytes);
+public sealed record MachineFacts(RunState RunState, IReadOnlyDictionary<string, string> VolumePaths, IReadOnlyDictionary<string, IReadOnlyList<string>> Addresses, long ResidentBytes, long PrivateBytes)
+{
+    /// <summary>The hypervisor itself paused it, because it could not write to a disk; null where it did not.</summary>
+    public DiskTrouble? Trouble { get; init; }
+}
+
+/// <summary>Why a hypervisor pauses a machine that writes: no space was left for the disk, or the write failed in another way.</summary>
+public enum DiskTrouble { NoSpace, Failed }

@@ -53,7 +53,16 @@ public sealed record Weave
     /// <summary>What a foreign hand changed, found by the last look; empty where nothing.</summary>
     public IReadOnlyList<Drift> Drift { get; init; } = [];
 
+    /// <summary>The snapshot that this weave was revived from to be tried, for the length of one operation only; null for every other weave. It is nobody's to use.</summary>
+    public SnapshotId? Verifies { get; init; }
+
     public bool IsMain => Id == Main;
+
+    private const string TemporaryPrefix = "verify-";
+    /// <summary>The id of a weave that verifies a snapshot; people cannot give ids of this form.</summary>
+    public static WeaveId TemporaryId(FenceTag tag) => WeaveId.Parse(TemporaryPrefix + tag);
+    /// <summary>Ids that are no names for people to give.</summary>
+    public static bool IsReserved(WeaveId id) => id == Main || id.Text == ActiveAlias || (id.Text.StartsWith(TemporaryPrefix, StringComparison.Ordinal) && FenceTag.TryCreate(id.Text[TemporaryPrefix.Length..], out _));
 }
 
 /// <summary>A machine of a weave: its name on the hypervisor, its UUID there, and the live layer of each of its volumes.</summary>
@@ -93,7 +102,38 @@ public sealed record Snapshot
     public required EnvironmentBlueprint Blueprint { get; init; }
     public required IReadOnlyList<SnapshotMachine> Machines { get; init; }
     public TimeSpan Skew { get; init; }
+    /// <summary>Taken as the beginning of a weave from now, and not because somebody asked for a moment of history: it goes with the last weave that was made from it.</summary>
+    public bool ForWeave { get; init; }
+    /// <summary>The last trial whether it can be revived; null where it was never tried.</summary>
+    public Verification? Verification { get; init; }
 }
+
+/// <summary>
+/// What answered in a revived snapshot, best first. Service: a machine's port. Agent: guest agents, so the guests' kernels and user space. Running: nothing was asked;
+/// the machines were started and did not end for some seconds.
+/// </summary>
+public enum VerificationLevel { Service, Agent, Running }
+
+/// <summary>One trial of a snapshot: it was revived in isolation, asked, and removed again.</summary>
+public sealed record Verification
+{
+    /// <summary>When the outcome was known.</summary>
+    public required DateTimeOffset At { get; init; }
+    public required bool Passed { get; init; }
+    public required VerificationLevel Level { get; init; }
+    /// <summary>What was asked, for people: "http://web:80/", "guest agent of db", "running for 10 s".</summary>
+    public required string Probe { get; init; }
+    /// <summary>Why it failed; null where it passed.</summary>
+    public string? Reason { get; init; }
+    /// <summary>From the beginning of the start to the first reply; null where none came, none was asked for, or the service was started anew in between.</summary>
+    public TimeSpan? FirstReply { get; init; }
+    /// <summary>How each machine came back; empty where it did not come to that.</summary>
+    public IReadOnlyList<VerifiedMachine> Machines { get; init; } = [];
+}
+
+/// <param name="Method">How its memory came back: "shared", "whole", "boot", "kept" or "off".</param>
+/// <param name="Reason">Why a better method was not used, or null.</param>
+public sealed record VerifiedMachine(MachineName Name, RunState RunState, string Method, string? Reason = null);
 
 public enum SnapshotState { Capturing, Ready, Deleting }
 
@@ -128,6 +168,8 @@ public sealed record Layer
     /// <summary>A file of the user's: never deleted by us.</summary>
     public bool Adopted { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
+    /// <summary>Bytes on disk when it was frozen: what was written since the snapshot before. Null for live layers, and where nobody measured.</summary>
+    public long? FrozenBytes { get; init; }
 
     public LayerRef ToRef() => new(Id, Path, Format, VirtualSize);
 }

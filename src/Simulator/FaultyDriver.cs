@@ -63,6 +63,7 @@ public sealed class FaultPlan(TimeProvider? clock = null)
 public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHypervisorDriver
 {
     public DriverCapabilities Capabilities => inner.Capabilities;
+    public T? Facet<T>() where T : class => inner.Facet<T>();
     public Task<HostFacts> InspectHostAsync(CancellationToken stop) => Run(() => inner.InspectHostAsync(stop), stop);
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => Run(() => inner.ExamineAsync(machines, stop), stop);
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => Run(() => inner.InspectAsync(machine, stop), stop);
@@ -72,6 +73,7 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     public string PlaceState(EnvironmentId environment, FenceTag weave, MachineRef copy, StateKind kind) => inner.PlaceState(environment, weave, copy, kind);
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Run(() => inner.FindMissingAsync(paths, stop), stop);
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Run(() => inner.InspectStorageAsync(stop), stop);
+    public Task<IReadOnlyDictionary<string, long>> MeasureFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Run(() => inner.MeasureFilesAsync(paths, stop), stop);
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Run(() => inner.CreateOverlayAsync(layer, parent, stop), stop);
     public Task CreateStateAsync(StateFile captured, string path, CancellationToken stop) => Run(() => inner.CreateStateAsync(captured, path, stop), stop);
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Run(() => inner.DeleteFilesAsync(paths, stop), stop);

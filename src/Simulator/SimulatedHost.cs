@@ -34,6 +34,8 @@ public sealed partial class SimulatedHost : IDisposable
     public TimeSpan Pause { get; set; } = TimeSpan.FromMilliseconds(20);
     /// <summary>False: nothing answers, every call but host inspection is Unavailable.</summary>
     public bool IsUp { get; set; } = true;
+    /// <summary>Guest agents by the name of their machine; its copies have them, too.</summary>
+    public Dictionary<MachineName, SimulatedAgent> Agents { get; } = [];
     /// <summary>Called within calls at named points, such as "capture:paused:web" and "capture:switched:web"; may throw, to fail a call half way.</summary>
     public Func<string, CancellationToken, Task>? At { get; set; }
     /// <summary>Ports that programs of the host or other owners listen on: "tcp 8080".</summary>
@@ -144,6 +146,9 @@ public sealed partial class SimulatedHost : IDisposable
         if (machine.Tag is not null) Machines.Remove(uuid);
     });
 
+    /// <summary>A machine writes and there is no space: the hypervisor pauses it, until it is resumed when there is some again.</summary>
+    public void RunOutOfSpace(Guid uuid) => Locked(() => (Machines[uuid].RunState, Machines[uuid].Trouble) = (RunState.Paused, DiskTrouble.NoSpace));
+
     /// <summary>A foreign hand removes a fence.</summary>
     public void BreakFence(FenceTag tag) => Locked(() => Fences.Remove(tag));
 
@@ -201,6 +206,9 @@ public sealed partial class SimulatedHost : IDisposable
     }
 }
 
+/// <summary>How a guest's agent behaves: it answers, it was never started, or it has the channel open and says nothing.</summary>
+public enum SimulatedAgent { Answers, Absent, Hangs }
+
 /// <summary>What a simulated machine says of itself.</summary>
 /// <param name="Nonce">Made at boot and kept in RAM: equal for a machine and its copies with memory.</param>
 /// <param name="Counter">Orders since boot, in RAM.</param>
@@ -227,6 +235,7 @@ internal sealed class SimulatedMachine
     public bool PausedByCapture { get; set; }
     /// <summary>The flat memory file that its RAM is a private map of; null where it was booted.</summary>
     public string? Maps { get; set; }
+    public DiskTrouble? Trouble { get; set; }
     public string Nonce { get; set; } = "";
     public int Counter { get; set; }
 
@@ -234,7 +243,7 @@ internal sealed class SimulatedMachine
     {
         var clone = new SimulatedMachine
         {
-            Ref = Ref, RunState = RunState, MemoryBytes = MemoryBytes, Nics = Nics, MemoryRefusal = MemoryRefusal, Tag = Tag, PausedByCapture = PausedByCapture, Nonce = Nonce, Counter = Counter, Maps = Maps, Nvram = Nvram,
+            Ref = Ref, RunState = RunState, MemoryBytes = MemoryBytes, Nics = Nics, MemoryRefusal = MemoryRefusal, Tag = Tag, PausedByCapture = PausedByCapture, Nonce = Nonce, Counter = Counter, Maps = Maps, Nvram = Nvram, Trouble = Trouble,
         };
         foreach (var (target, disk) in Disks) clone.Disks[target] = disk;
         clone.Refusals.AddRange(Refusals);

@@ -6,7 +6,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Simulator;
 
 /// <summary>The driver of a <see cref="SimulatedHost"/>. Holds nothing of its own: any number of drivers may be made on one host.</summary>
-public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHypervisorDriver
+public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHypervisorDriver, IGuestAgents
 {
     private const UnixFileMode FolderMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute;
 
@@ -51,7 +51,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
     });
 
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => Do(stop, () => Find(machine) is not { } m ? null : new MachineFacts(m.RunState,
-        m.Disks.ToDictionary(d => d.Key, d => d.Value.Path), m.Nics.ToDictionary(n => n.Mac, n => n.Addresses), m.RunState == RunState.Off ? 0 : m.MemoryBytes, m.RunState == RunState.Off ? 0 : 1 << 20));
+        m.Disks.ToDictionary(d => d.Key, d => d.Value.Path), m.Nics.ToDictionary(n => n.Mac, n => n.Addresses), m.RunState == RunState.Off ? 0 : m.MemoryBytes, m.RunState == RunState.Off ? 0 : 1 << 20) { Trouble = m.Trouble });
 
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => Path.Combine(host.Tree, environment.Text, weave.Text, "layers", layer.Text + ".qcow2");
 
@@ -70,6 +70,20 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Do<IReadOnlyList<string>>(stop, () => [.. paths.Where(p => !File.Exists(p))]);
 
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Do(stop, () => new StorageFacts(host.Tree, host.FreeBytes, Math.Max(host.FreeBytes, 1L << 40)));
+
+    public Task<IReadOnlyDictionary<string, long>> MeasureFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Do<IReadOnlyDictionary<string, long>>(stop, () =>
+        paths.Distinct().Where(File.Exists).ToDictionary(p => p, p => FileFacts.Read(p).AllocatedBytes));
+
+    public Task<AgentState> FindAgentAsync(MachineRef machine, CancellationToken stop) => Do(stop, () => Find(machine) is not { RunState: not RunState.Off } || !host.Agents.TryGetValue(machine.Name, out var agent) ? AgentState.None
+        : agent == SimulatedAgent.Absent ? AgentState.Silent : AgentState.Connected);
+
+    public Task<string?> PingAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => Do(stop, () => (Find(machine)?.RunState, host.Agents.GetValueOrDefault(machine.Name, SimulatedAgent.Absent)) switch
+    {
+        (RunState.Running, SimulatedAgent.Answers) => null,
+        (RunState.Running, SimulatedAgent.Hangs) => $"no answer within {patience.TotalSeconds:0.#} s",
+        (RunState.Running, _) => "guest agent is not connected",
+        _ => "the machine does not run",
+    });
 
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Do(stop, () => MakeOverlay(layer, parent));
 
@@ -126,6 +140,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
                 (PowerChange.Start, _) when found.Tag is not null => throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(machine.HypervisorName)} is a copy; copies are started with their weave."),
                 (PowerChange.Start, RunState.Off) => Booted(found),
                 (PowerChange.Start, var state) => state,
+                (PowerChange.Resume, _) when found.Trouble is not null && host.FreeBytes > 0 => Resumed(found),
                 (PowerChange.Pause or PowerChange.Resume, RunState.Off) => throw new WeaveException(Fault.Conflict, $"{Ids.Quote(machine.HypervisorName)} is off.", "Start it first."),
                 (PowerChange.Pause, _) => RunState.Paused,
                 (PowerChange.Resume, _) => RunState.Running,
@@ -214,6 +229,12 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
     });
 
     public ValueTask DisposeAsync() => default;
+
+    private static RunState Resumed(SimulatedMachine machine)
+    {
+        machine.Trouble = null;
+        return RunState.Running;
+    }
 
     private static RunState Booted(SimulatedMachine machine)
     {

@@ -15,11 +15,18 @@ public interface IWeaver
     Task<Operation> ReleaseAsync(EnvironmentId environment, bool force, Caller caller, CancellationToken stop);
     Task<Operation> SnapshotAsync(SnapshotRequest request, Caller caller, CancellationToken stop);
     Task<Operation> DeleteSnapshotAsync(SnapshotId snapshot, Caller caller, CancellationToken stop);
+    /// <summary>
+    /// Revives the snapshot in isolation as a weave that is nobody's to use, asks it, writes the outcome to the snapshot and removes the weave. That it fails the trial is a
+    /// result of the operation and no error; what says nothing about the snapshot (no space, a hypervisor that does not answer) is an error and leaves the snapshot as it was.
+    /// </summary>
+    Task<Operation> VerifySnapshotAsync(VerifyRequest request, Caller caller, CancellationToken stop);
     Task<Operation> CreateWeaveAsync(CreateWeaveRequest request, Caller caller, CancellationToken stop);
     /// <summary>Refused for `main`, the active weave, and one with snapshots, unless <paramref name="withSnapshots"/>.</summary>
     Task<Operation> DeleteWeaveAsync(EnvironmentId environment, WeaveId weave, bool withSnapshots, Caller caller, CancellationToken stop);
     Task<Operation> ActivateAsync(ActivateRequest request, Caller caller, CancellationToken stop);
     Task<Operation> ChangePowerAsync(EnvironmentId environment, WeaveId weave, WeavePower change, Caller caller, CancellationToken stop);
+    /// <summary>Gives a weave another time to live from now on, or none (<paramref name="timeToLive"/> null): then it lives until it is deleted. `main` has none.</summary>
+    Task<Operation> KeepWeaveAsync(EnvironmentId environment, WeaveId weave, TimeSpan? timeToLive, Caller caller, CancellationToken stop);
     Task<Operation> PublishRouteAsync(RouteRequest request, Caller caller, CancellationToken stop);
     Task<Operation> WithdrawRouteAsync(EnvironmentId environment, RouteId route, Caller caller, CancellationToken stop);
     Task<bool> CancelAsync(OperationId operation, CancellationToken stop);
@@ -44,6 +51,11 @@ public sealed record AdoptRequest(EnvironmentId Environment, IReadOnlyList<Machi
 
 /// <param name="Weave">Null: the active one.</param>
 public sealed record SnapshotRequest(EnvironmentId Environment, WeaveId? Weave, string? Label, bool Memory, bool Quiesce);
+
+/// <param name="Probe">What must answer; its own time limit is not used.</param>
+/// <param name="Agents">Guest agents must answer: of <paramref name="AgentOf"/>, or of every machine that runs. With neither probe nor agents: those agents that are connected, or else only that the machines run.</param>
+/// <param name="Timeout">How long an answer may take.</param>
+public sealed record VerifyRequest(SnapshotId Snapshot, ProbeSpec? Probe, bool Agents, MachineName? AgentOf, TimeSpan Timeout);
 
 /// <summary>At most one of <see cref="At"/> and <see cref="Snapshot"/>; neither: from now.</summary>
 public sealed record CreateWeaveRequest

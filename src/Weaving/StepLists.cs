@@ -5,14 +5,15 @@ using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Retention;
 using WeaveHypervisor.Weaving.Traffic;
+using WeaveHypervisor.Weaving.Verifying;
 
 namespace WeaveHypervisor.Weaving;
 
 /// <summary>Stored names of the operations.</summary>
 internal static class Kinds
 {
-    public const string Adopt = "env.adopt", Release = "env.release", Snapshot = "snapshot", DeleteSnapshot = "snapshot.delete", Create = "weave.create",
-        Delete = "weave.delete", Activate = "weave.activate", Power = "weave.power", Publish = "route.publish", Withdraw = "route.withdraw";
+    public const string Adopt = "env.adopt", Release = "env.release", Snapshot = "snapshot", DeleteSnapshot = "snapshot.delete", Verify = "snapshot.verify", Create = "weave.create",
+        Delete = "weave.delete", Activate = "weave.activate", Power = "weave.power", Keep = "weave.keep", Publish = "route.publish", Withdraw = "route.withdraw";
 }
 
 /// <summary>All operations of the product, as lists of steps.</summary>
@@ -25,6 +26,7 @@ internal static class StepLists
         var (json, results) = (WeavingJson.Default, ResultJson.Default);
         var collector = new GarbageCollector(bench);
         var start = new WeaveStart(bench);
+        Revive[] revival = [new(bench, new ReserveWeave(bench), tells: true), new(bench, new ForkLayers(bench), tells: true), new(bench, new MakeFence(bench), tells: false), new(bench, new StartCopies(bench, start), tells: true)];
         return
         [
             StepList.For(Kinds.Adopt, Version, json.AdoptPlan)
@@ -45,6 +47,10 @@ internal static class StepLists
                 .Then(new MarkSnapshot(bench)).PointOfNoReturn().Then(new ForgetSnapshot(bench, collector))
                 .Result(p => JsonSerializer.Serialize(new SnapshotDeleteResult(p.Environment, p.Snapshot), results.SnapshotDeleteResult))
                 .Build(),
+            revival.Aggregate(StepList.For(Kinds.Verify, Version, json.VerifyPlan).Then(new CheckVerification(bench)), (list, step) => list.Then(step))
+                .Then(new AskRevived(new VerifyProbe(bench, prober))).PointOfNoReturn().Then(new RecordVerification(bench)).Then(new RemoveRevived(revival))
+                .Result(p => JsonSerializer.Serialize(VerifyResult.Of(p), results.VerifyResult))
+                .Build(),
             StepList.For(Kinds.Create, Version, json.CreatePlan)
                 .Then(new ReserveWeave(bench))
                 .Then(new PrepareCapture<CreatePlan>(bench)).Then(new TakeCapture<CreatePlan>(bench)).Then(new RecordCapture<CreatePlan>(bench))
@@ -63,6 +69,10 @@ internal static class StepLists
             StepList.For(Kinds.Power, Version, json.PowerPlan)
                 .Then(new SwitchPower(bench, start))
                 .Result(p => JsonSerializer.Serialize(new PowerResult(p.Environment, p.Weave, p.After), results.PowerResult))
+                .Build(),
+            StepList.For(Kinds.Keep, Version, json.KeepPlan)
+                .Then(new SetLifetime(bench))
+                .Result(p => JsonSerializer.Serialize(new KeepResult(p.Environment, p.Weave, p.ExpiresAt), results.KeepResult))
                 .Build(),
             StepList.For(Kinds.Publish, Version, json.RoutePlan)
                 .Then(new SettleTarget(bench)).Then(new RecordRoute(bench, publisher)).Then(new PublishRoute(bench, publisher))

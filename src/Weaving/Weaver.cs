@@ -14,7 +14,7 @@ using WeaveHypervisor.Weaving.Traffic;
 namespace WeaveHypervisor.Weaving;
 
 /// <summary>Checks requests against the store and turns them into operations. What the hypervisor must say is asked by the operations' steps.</summary>
-internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, Reconciler reconciler) : IWeaver
+internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal journal, Reconciler reconciler) : IWeaver
 {
     private static readonly TimeSpan LongestProbe = TimeSpan.FromMinutes(10);
     private readonly SemaphoreSlim _generating = new(1, 1);
@@ -71,11 +71,11 @@ internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, 
         if (environment.State != EnvironmentState.Managed)
             throw new WeaveException(Fault.Conflict, $"Environment '{environment.Id}' is being released.", "Adopt it again after that.");
         if (request is { At: not null, Snapshot: not null }) throw Invalid("A time and a snapshot were both given.", "Give one of them, or none to weave from now.");
-        if (request.TimeToLive is { } life && (life < TimeSpan.FromSeconds(1) || life > TimeSpan.FromDays(3650))) throw Invalid($"A time to live of {life} is out of range.", "Use 1s to 3650d, for example 4h.");
+        CheckLife(request.TimeToLive);
         var weaves = await Store.ListWeavesAsync(environment.Id, stop);
         if (request.Weave is { } wanted)
         {
-            if (wanted.Text is Weave.ActiveAlias or "main") throw Invalid($"'{wanted}' is a reserved name.", "Choose another id for the weave.");
+            if (Weave.IsReserved(wanted)) throw Invalid($"'{wanted}' is a reserved name.", "Choose another id for the weave.");
             if (weaves.Any(w => w.Id == wanted)) throw new WeaveException(Fault.AlreadyExists, $"'{environment.Id}' has a weave '{wanted}' already.", "Choose another id, or delete that weave first.");
         }
         var now = bench.Now;
@@ -92,11 +92,13 @@ internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, 
             // What was active then may be gone by now; its line lives on in the weave that is active today.
             if (source is null && weaves.All(w => w.Id != line)) line = environment.ActiveWeave;
             var weave = await Store.GetWeaveAsync(environment.Id, line, stop);
+            CheckNotTemporary(weave);
             origin = AsOf.Find(environment.Id, line, AsOf.LineOf(weave, await Store.ListSnapshotsAsync(environment.Id, null, null, stop)), at, now);
         }
         if (origin is { State: not SnapshotState.Ready }) throw new WeaveException(Fault.Conflict, $"Snapshot '{origin.Id}' is not ready.", $"Choose another with `weave timeline {environment.Id}`.");
         if (origin is null) await UsableAsync(environment, source ?? environment.ActiveWeave, stop);
         var capture = origin is null ? NewCapture(environment.Id, source ?? environment.ActiveWeave, null, request.Start != StartMode.Boot, false) : null;
+        if (capture is not null) capture.ForWeave = true;
         async Task<Operation> Submit(WeaveId id)
         {
             var plan = new CreatePlan
@@ -125,6 +127,7 @@ internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, 
         var managed = await Store.GetEnvironmentAsync(environment, stop);
         var id = Resolve(weave, managed)!.Value;
         var found = await Store.GetWeaveAsync(environment, id, stop);
+        if (found.Verifies is { } verified && (await journal.ListAsync(environment, unfinishedOnly: true, int.MaxValue, null, stop)).Any(o => o.Kind == Kinds.Verify && o.Subject == $"{environment}/{verified}")) CheckNotTemporary(found);
         DeletionRules.CheckWeave(found, managed, await Store.ListSnapshotsAsync(environment, null, null, stop), await Store.ListWeavesAsync(environment, stop), withSnapshots);
         var plan = new DeletePlan { Environment = environment, Weave = id, WithSnapshots = withSnapshots };
         return await SubmitAsync(Kinds.Delete, environment, $"{environment}/{id}", plan, WeavingJson.Default.DeletePlan, caller, stop);
@@ -135,13 +138,7 @@ internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, 
         if (await RepeatedAsync(caller, stop) is { } known) return known;
         var environment = await Store.GetEnvironmentAsync(request.Environment, stop);
         var weave = await UsableAsync(environment, Resolve(request.Weave, environment)!.Value, stop);
-        if (request.Probe is { } probe)
-        {
-            weave.Blueprint.Machine(probe.Machine);
-            CheckPort(probe.Port, "probe");
-            if (probe.HttpPath is { } path && (!path.StartsWith('/') || path.Length > 2000 || path.Any(c => char.IsControl(c) || c == ' '))) throw Invalid($"{Ids.Quote(path)} is no HTTP path.", "Use a path such as /health.");
-            if (probe.Timeout <= TimeSpan.Zero || probe.Timeout > LongestProbe) throw Invalid($"A probe time of {probe.Timeout} is out of range.", "Use more than 0 and at most 10 minutes.");
-        }
+        if (request.Probe is { } probe) CheckProbe(probe, weave.Blueprint);
         var plan = new ActivatePlan { Environment = environment.Id, Weave = weave.Id, Probe = request.Probe };
         return await SubmitAsync(Kinds.Activate, environment.Id, $"{environment.Id}/{weave.Id}", plan, WeavingJson.Default.ActivatePlan, caller, stop);
     }
@@ -151,6 +148,7 @@ internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, 
         if (await RepeatedAsync(caller, stop) is { } known) return known;
         var managed = await Store.GetEnvironmentAsync(environment, stop);
         var found = await Store.GetWeaveAsync(environment, Resolve(weave, managed)!.Value, stop);
+        CheckNotTemporary(found);
         if (change == WeavePower.Pause && found.State == WeaveState.Stopped) throw new WeaveException(Fault.Conflict, $"'{environment}/{found.Id}' is stopped; it cannot be paused.", $"Start it with `weave start {environment}/{found.Id}`.");
         if (change == WeavePower.Resume && found.State == WeaveState.Stopped) throw new WeaveException(Fault.Conflict, $"'{environment}/{found.Id}' is stopped, not paused.", $"Start it with `weave start {environment}/{found.Id}`.");
         var plan = new PowerPlan { Environment = environment, Weave = found.Id, Change = change };
@@ -227,6 +225,7 @@ internal sealed class Weaver(Bench bench, OperationDesk desk, IJournal journal, 
     {
         if (environment.State != EnvironmentState.Managed) throw new WeaveException(Fault.Conflict, $"Environment '{environment.Id}' is being released.", "Wait until that has ended.");
         var weave = await Store.GetWeaveAsync(environment.Id, id, stop);
+        CheckNotTemporary(weave);
         return weave.State is not (WeaveState.Deleting or WeaveState.Failed) ? weave
             : throw new WeaveException(Fault.Conflict, $"'{environment.Id}/{id}' is {weave.State.ToString().ToLowerInvariant()}.", $"Look at it with `weave show {environment.Id}/{id}`.");
     }

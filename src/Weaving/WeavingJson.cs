@@ -5,6 +5,7 @@ using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Retention;
 using WeaveHypervisor.Weaving.Traffic;
+using WeaveHypervisor.Weaving.Verifying;
 
 namespace WeaveHypervisor.Weaving;
 
@@ -18,12 +19,16 @@ namespace WeaveHypervisor.Weaving;
 [JsonSerializable(typeof(SnapshotResult))]
 [JsonSerializable(typeof(SnapshotDeletePlan))]
 [JsonSerializable(typeof(SnapshotDeleteResult))]
+[JsonSerializable(typeof(VerifyPlan))]
+[JsonSerializable(typeof(VerifyResult))]
 [JsonSerializable(typeof(CreatePlan))]
 [JsonSerializable(typeof(CreateResult))]
 [JsonSerializable(typeof(DeletePlan))]
 [JsonSerializable(typeof(DeleteResult))]
 [JsonSerializable(typeof(ActivatePlan))]
 [JsonSerializable(typeof(ActivateResult))]
+[JsonSerializable(typeof(KeepPlan))]
+[JsonSerializable(typeof(KeepResult))]
 [JsonSerializable(typeof(PowerPlan))]
 [JsonSerializable(typeof(PowerResult))]
 [JsonSerializable(typeof(RoutePlan))]

@@ -20,6 +20,12 @@ public sealed class CommandTests
         { "snapshot list shop", "GET environments/shop/snapshots?limit=200" },
         { "snapshot show snap-1", "GET snapshots/snap-1" },
         { "snapshot delete snap-1", "DELETE snapshots/snap-1" },
+        { "snapshot verify snap-1", """POST snapshots/snap-1/verify {"timeoutSeconds":60}""" },
+        { "snapshot verify snap-1 --probe http://web:8080/health --timeout 5", """POST snapshots/snap-1/verify {"probe":{"machine":"web","port":8080,"httpPath":"/health"},"timeoutSeconds":5}""" },
+        { "snapshot verify snap-1 --agent", """POST snapshots/snap-1/verify {"agent":{},"timeoutSeconds":60}""" },
+        { "snapshot verify snap-1 --agent db", """POST snapshots/snap-1/verify {"agent":{"machine":"db"},"timeoutSeconds":60}""" },
+        { "keep shop/audit", """PATCH environments/shop/weaves/audit {"ttl":"never"}""" },
+        { "keep shop/audit --ttl 4h", """PATCH environments/shop/weaves/audit {"ttl":"4h"}""" },
         { "create shop", "POST environments/shop/weaves {}" },
         { "create shop --at -10m", """POST environments/shop/weaves {"timestamp":"2030-01-01T11:50:00.000Z"}""" },
         { "create shop --at '5 minutes ago'", """POST environments/shop/weaves {"timestamp":"2030-01-01T11:55:00.000Z"}""" },
@@ -93,6 +99,9 @@ public sealed class CommandTests
     [InlineData("create shop --boot --no-start", "--boot and --no-start")]
     [InlineData("create shop --at yesterday-ish", "'yesterday-ish' is no time")]
     [InlineData("create shop --ttl soon", "'soon' is no duration")]
+    [InlineData("keep shop/audit --ttl soon", "'soon' is no duration")]
+    [InlineData("snapshot verify snap-1 --probe web:80", "'web:80' is no probe")]
+    [InlineData("snapshot verify snap-1 --probe tcp://web:80 --agent db", "--probe and --agent")]
     [InlineData("show audit", "'audit' does not name a weave")]
     [InlineData("show shop/", "'shop/' does not name a weave")]
     [InlineData("show shop/audit/more", "does not name a weave")]

@@ -46,6 +46,20 @@ public sealed class ExitCodeTests
     }
 
     [Fact]
+    public async Task A_snapshot_that_fails_its_verification_ends_with_1_and_what_to_do_though_its_operation_has_succeeded()
+    {
+        foreach (var json in new[] { false, true })
+        {
+            var run = new CliRun();
+            run.Service.Becomes = o => [FakeService.End(o with { Result = Samples.Element("""{"snapshot":"snap-1","environment":"shop","passed":false,"level":"running","probe":"running for 10 s","reason":"machine web has ended"}""") }, "succeeded")];
+            Assert.Equal(ExitCodes.Failed, await run.RunLineAsync(json ? "snapshot verify snap-1 --json" : "snapshot verify snap-1"));
+            Assert.Contains("next: look into it with `weave create shop --snapshot snap-1`", run.Error);
+            if (json) Assert.False(JsonDocument.Parse(run.Out).RootElement.GetProperty("result").GetProperty("passed").GetBoolean());
+            else Assert.StartsWith("shop/snap-1: verification failed: running for 10 s (nothing in the guests was asked): machine web has ended", run.Out);
+        }
+    }
+
+    [Fact]
     public async Task A_host_with_an_error_fails_the_check()
     {
         var run = new CliRun();

@@ -27,9 +27,14 @@ internal static class Samples
         [
             Weave("main", null, "running") with { Active = true },
             Weave("audit", "snap-1", "paused") with { ExpiresAt = Noon.AddHours(4) },
+            Weave("verify-0123abcd", "snap-2", "running") with { Verifies = "snap-2", ExpiresAt = Noon.AddHours(1) },
             Weave("what-if", "snap-3", "stopped") with { Source = "audit", Drift = [new("stopped", "machine web was stopped by something else", Noon)] },
         ],
-        Snapshots = [Snapshot("snap-1", "main", -60, "before-upgrade"), Snapshot("snap-2", "main", -30, null) with { Parent = "snap-1", Consistency = "crash" }, Snapshot("snap-3", "audit", -10, "[red]") with { Parent = "snap-1", State = "capturing" }],
+        Snapshots = [
+            Snapshot("snap-1", "main", -60, "before-upgrade") with { Verification = new(Noon, true, "service", "http://web:80/", null, 812.5, [new("web", "running", "shared", null), new("db", "off", "off", null)]) },
+            Snapshot("snap-2", "main", -30, null) with { Parent = "snap-1", Consistency = "crash", Verification = new(Noon, false, "running", "the machines run", "it cannot be revived: a file is gone", null, []) },
+            Snapshot("snap-0", "main", -20, null) with { Parent = "snap-2", ForWeave = true, Verification = new(Noon, true, "running", "running for 10 s", null, null, []) },
+            Snapshot("snap-3", "audit", -10, "[red]") with { Parent = "snap-1", State = "capturing" }],
     };
 
     private static WeaveView Weave(string id, string? origin, string state) => new()
@@ -57,6 +62,10 @@ internal static class Samples
         {"snapshot":"snap-4","environment":"shop","weave":"main","at":"2030-01-01T12:00:00.500Z","consistency":"machine","skewMs":1.5,"longestPauseMs":42.25,"storedBytes":268435456,
          "machines":[{"name":"web","runState":"running","method":"background","reason":null},{"name":"db","runState":"running","method":"suspended","reason":"hugepages"}]}
         """);
+
+    public static IReadOnlyList<SnapshotFileView> Files => [new("web", "layer", "/pool/web-1.qcow2", "vda", 5 << 20, 1), new("db", "adopted", "/images/db.qcow2", "vda", null, 0), new("web", "memory", "/pool/web.ram"), new("web", "deviceState", "/pool/web.state")];
+
+    public static JsonElement VerifyResult => Element("""{"snapshot":"snap-1","environment":"shop","passed":true,"level":"service","probe":"http://web:80/","reason":null,"firstReplyMs":812.5,"machines":[]}""");
 
     public static JsonElement CreateResult => Element("""
         {"environment":"shop","weave":"audit","snapshot":"snap-1","at":"2030-01-01T11:00:00.000Z",

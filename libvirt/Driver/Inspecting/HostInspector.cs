@@ -1,4 +1,5 @@
 using LibvirtSharp;
+using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 
@@ -46,6 +47,22 @@ internal sealed class HostInspector(DriverContext context)
         while (!Directory.Exists(folder)) folder = Path.GetDirectoryName(folder) ?? "/";
         var drive = new DriveInfo(folder);
         return new(context.Options.Root, drive.AvailableFreeSpace, drive.TotalSize);
+    }
+
+    /// <summary>Allocated bytes of the files that are there.</summary>
+    public static IReadOnlyDictionary<string, long> Measure(IReadOnlyList<string> paths)
+    {
+        var bytes = new Dictionary<string, long>(StringComparer.Ordinal);
+        foreach (var path in paths)
+            try
+            {
+                bytes[path] = FileFacts.Read(path).AllocatedBytes;
+            }
+            catch (WeaveException e) when (e.Fault == Fault.NotFound)
+            {
+                // Gone: what is missing is told by FindMissingAsync.
+            }
+        return bytes;
     }
 
     private static void Versions(Version libvirt, Version qemu, List<Finding> findings)

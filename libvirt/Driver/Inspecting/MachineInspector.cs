@@ -19,7 +19,8 @@ internal sealed class MachineInspector(DriverContext context)
         {
             try
             {
-                var state = RunStates.From((await domain.GetStateAsync(stop)).State);
+                var now = await domain.GetStateAsync(stop);
+                var state = RunStates.From(now.State);
                 var xml = DomainText.Parse(await domain.GetXmlAsync(cancellationToken: stop));
                 var addresses = new Dictionary<string, IReadOnlyList<string>>(StringComparer.OrdinalIgnoreCase);
                 if (state != RunState.Off)
@@ -27,7 +28,10 @@ internal sealed class MachineInspector(DriverContext context)
                     foreach (var group in (await SeenAsync(domain, stop)).GroupBy(a => a.Mac)) addresses[group.Key] = [.. group.Select(a => a.Address).Distinct()];
                 }
                 var (resident, own) = state == RunState.Off ? (0, 0) : Memory(domain.Name);
-                return new(state, DiskCut.Paths(xml), addresses, resident, own);
+                return new(state, DiskCut.Paths(xml), addresses, resident, own)
+                {
+                    Trouble = now is { State: DomainState.Paused, Reason: (int)DomainPausedReason.Ioerror } ? await TroubleAsync(domain, stop) : null,
+                };
             }
             catch (LibvirtException e) when (e.Code == VirErrorCode.NoDomain)
             {
@@ -35,6 +39,19 @@ internal sealed class MachineInspector(DriverContext context)
                 return null;
             }
         }, stop);
+    }
+
+    /// <summary>QEMU pauses a machine whose write finds no space, and keeps the write to try it again (io-status of query-block); other errors only where the definition says so.</summary>
+    private static async Task<DiskTrouble> TroubleAsync(LibvirtDomain domain, CancellationToken stop)
+    {
+        try
+        {
+            return (await Monitor.ExecuteAsync(domain, "query-block", null, stop)).EnumerateArray().Any(b => b.TryGetProperty("io-status", out var status) && status.GetString() == "nospace") ? DiskTrouble.NoSpace : DiskTrouble.Failed;
+        }
+        catch (QemuRefusal)
+        {
+            return DiskTrouble.Failed;
+        }
     }
 
     private static async Task<IEnumerable<(string Mac, string Address)>> SeenAsync(LibvirtDomain domain, CancellationToken stop)

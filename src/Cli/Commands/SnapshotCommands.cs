@@ -5,7 +5,7 @@ using WeaveHypervisor.Client.V1;
 
 namespace WeaveHypervisor.Cli.Commands;
 
-/// <summary>snapshot, with list, show and delete.</summary>
+/// <summary>snapshot, with list, show, verify and delete.</summary>
 internal static class SnapshotCommands
 {
     public static void AddTo(RootCommand root, Verb verb)
@@ -16,7 +16,7 @@ internal static class SnapshotCommands
         var quiesce = new Option<bool>("--quiesce") { Description = "Ask guest agents to freeze file systems first; for machines whose memory is not captured, such as with --disk-only." };
         var command = verb.Make("snapshot", "Take one consistent instant of all machines of a weave; they run on.",
             ["weave snapshot shop --label before-upgrade", "weave snapshot shop/test --disk-only", "weave snapshot list shop"],
-            environment, label, diskOnly, quiesce, List(verb), Show(verb), Delete(verb));
+            environment, label, diskOnly, quiesce, List(verb), Show(verb), Verify(verb), Delete(verb));
         verb.Begins(command, (parsed, client, stop) =>
         {
             var target = parsed.GetRequiredValue(environment).Split('/', 2);
@@ -41,8 +41,8 @@ internal static class SnapshotCommands
         {
             var all = await client.ListSnapshotsAsync(parsed.GetRequiredValue(environment), stop);
             if (output.IsJson) output.JsonList(all, V1Json.Default.SnapshotView);
-            else output.Table(["AT", "WEAVE", "LABEL", "CONSISTENCY", "PAUSE", "MEMORY", "ID"],
-                all.Select(s => new[] { Times.Show(s.At, verb.Host.Zone), s.Weave, s.Label ?? "", s.Consistency, Times.Show(s.LongestPauseMs), Times.Bytes(s.MemoryBytes), s.Id }),
+            else output.Table(["AT", "WEAVE", "LABEL", "CONSISTENCY", "PAUSE", "MEMORY", "VERIFIED", "ID"],
+                all.Select(s => new[] { Times.Show(s.At, verb.Host.Zone), s.Weave, s.Label ?? "", s.Consistency, Times.Show(s.LongestPauseMs), Times.Bytes(s.MemoryBytes), s.Verification is not { } v ? "" : v.Passed ? v.Level : "failed", s.Id }),
                 "no snapshot yet; take one with `weave snapshot ENV`");
             return ExitCodes.Done;
         });
@@ -52,7 +52,7 @@ internal static class SnapshotCommands
     private static Command Show(Verb verb)
     {
         var id = new Argument<string>("ID") { Description = "Id of the snapshot, from `weave snapshot list`." };
-        var command = verb.Make("show", "Show a snapshot, machine by machine.", ["weave snapshot show snap-0199…"], id);
+        var command = verb.Make("show", "Show all that is known of a snapshot: machines, files, and whether it was verified.", ["weave snapshot show snap-0199…"], id);
         verb.Does(command, async (parsed, client, output, stop) =>
         {
             var s = await client.GetSnapshotAsync(parsed.GetRequiredValue(id), stop);
@@ -60,10 +60,54 @@ internal static class SnapshotCommands
             else
             {
                 output.Facts([("id", s.Id), ("weave", $"{s.Environment}/{s.Weave}"), ("at", Times.Show(s.At, verb.Host.Zone)), ("label", s.Label), ("state", s.State), ("consistency", s.Consistency),
-                    ("skew", Times.Show(s.SkewMs)), ("parent", s.Parent)]);
+                    ("skew", Times.Show(s.SkewMs)), ("longest pause", Times.Show(s.LongestPauseMs)), ("memory", Times.Bytes(s.MemoryBytes)), ("parent", s.Parent), ("taken for", s.ForWeave ? "a weave from now; it goes with the last one that was made from it" : null),
+                    .. VerificationOf(s, verb)]);
                 output.Table(["MACHINE", "WAS", "METHOD", "PAUSE", "MEMORY", "REASON"], s.Machines.Select(m => new[] { m.Name, m.RunState, m.Method, Times.Show(m.PauseMs), Times.Bytes(m.MemoryBytes), m.Reason ?? "" }));
+                if (s.Verification is { Machines.Count: > 0 } verified) output.Table(["MACHINE", "CAME BACK AS", "BY", "REASON"], verified.Machines.Select(m => new[] { m.Name, m.RunState, m.Method, m.Reason ?? "" }));
+                if (s.Files is { Count: > 0 } files)
+                    output.Table(["MACHINE", "FILE", "WRITTEN", "ON", "PATH"], files.Select(f => new[] { f.Machine, f.Volume is null ? f.Kind : $"{f.Kind} of {f.Volume}", f.Bytes is { } bytes ? Times.Bytes(bytes) : "", f.Below is { } below ? $"{below} files" : "", f.Path }));
             }
             return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    private static IEnumerable<(string, string?)> VerificationOf(SnapshotView s, Verb verb)
+    {
+        if (s.Verification is not { } v) return [("verified", "never; try it with `weave snapshot verify " + s.Id + "`")];
+        return [("verified", $"{(v.Passed ? "passed" : "failed")} at {Times.Show(v.At, verb.Host.Zone)}"), ("by", Meaning(v.Level, v.Probe)), ("why", v.Reason), ("first reply", v.FirstReplyMs is { } ms ? Times.Show(ms) : null)];
+    }
+
+    /// <summary>What an outcome says, and what it does not.</summary>
+    private static string Meaning(string level, string probe) => level == "running" ? $"{probe} (nothing in the guests was asked)" : probe;
+
+    private static Command Verify(Verb verb)
+    {
+        var id = new Argument<string>("ID") { Description = "Id of the snapshot, from `weave snapshot list`." };
+        var probe = new Option<string?>("--probe") { Description = "What must answer: tcp://MACHINE:PORT or http://MACHINE:PORT/PATH." };
+        var agent = new Option<string?>("--agent") { Description = "Guest agents must answer: of this machine, or of every one that runs.", Arity = ArgumentArity.ZeroOrOne };
+        var timeout = new Option<double>("--timeout") { Description = "Seconds that an answer may take.", DefaultValueFactory = _ => 60 };
+        var command = verb.Make("verify", "Try whether a snapshot can be revived: started in isolation, asked, and removed. Without --probe and --agent: agents that are connected are asked; where there is none, the machines need only run for some seconds. Ends with 1 where it fails.",
+            ["weave snapshot verify snap-0199…", "weave snapshot verify snap-0199… --probe http://web:80/health", "weave snapshot verify snap-0199… --agent db --timeout 30"], id, probe, agent, timeout);
+        verb.Begins(command, (parsed, client, stop) =>
+        {
+            var asksAgents = parsed.GetResult(agent) is not null;
+            if (asksAgents && parsed.GetValue(probe) is not null) throw new UsageException("--probe and --agent were both given.", "Give one of them.");
+            return client.VerifySnapshotAsync(parsed.GetRequiredValue(id), new VerifyBody
+            {
+                Probe = parsed.GetValue(probe) is { } text ? WeaveCommands.Probe(text, null) : null, Agent = asksAgents ? new() { Machine = parsed.GetValue(agent) } : null, TimeoutSeconds = parsed.GetValue(timeout),
+            }, stop);
+        }, (operation, output) =>
+        {
+            var result = operation.Result!.Value;
+            var passed = result.GetProperty("passed").GetBoolean();
+            if (!output.IsJson)
+            {
+                var first = result.TryGetProperty("firstReplyMs", out var ms) && ms.ValueKind == JsonValueKind.Number ? $", first reply after {Times.Show(ms.GetDouble())}" : "";
+                output.Line($"{operation.Subject}: {(passed ? "verified" : "verification failed")}: {Meaning(Text(result, "level"), Text(result, "probe"))}{first}{(passed ? "" : $": {Text(result, "reason")}")} ({Verb.Took(operation)})");
+            }
+            if (!passed) output.Note($"  next: look into it with `weave create {operation.Environment} --snapshot {Text(result, "snapshot")}`, or verify another one; do not rely on this one.");
+            return passed ? ExitCodes.Done : ExitCodes.Failed;
         });
         return command;
     }

@@ -49,7 +49,14 @@ internal sealed class Verb(CliHost host)
     });
 
     /// <summary>An action that begins an operation: waits for it unless told not to, then shows what it made.</summary>
-    public void Begins(Command command, Func<ParseResult, WeaveClient, CancellationToken, Task<OperationView>> begin, Action<OperationView, Output> show)
+    public void Begins(Command command, Func<ParseResult, WeaveClient, CancellationToken, Task<OperationView>> begin, Action<OperationView, Output> show) => Begins(command, begin, (operation, output) =>
+    {
+        if (!output.IsJson) show(operation, output);
+        return ExitCodes.Done;
+    });
+
+    /// <summary>As the other; the result decides of the exit code. JSON is written already when <paramref name="judge"/> is called.</summary>
+    public void Begins(Command command, Func<ParseResult, WeaveClient, CancellationToken, Task<OperationView>> begin, Func<OperationView, Output, int> judge)
     {
         command.Options.Add(NoWait);
         Does(command, async (parsed, client, output, stop) =>
@@ -71,8 +78,7 @@ internal sealed class Verb(CliHost host)
                 return ExitCodes.Interrupted;
             }
             if (output.IsJson) output.Json(operation, V1Json.Default.OperationView);
-            else show(operation, output);
-            return ExitCodes.Done;
+            return judge(operation, output);
         });
     }
 

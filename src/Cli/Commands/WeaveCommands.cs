@@ -5,7 +5,7 @@ using WeaveHypervisor.Client.V1;
 
 namespace WeaveHypervisor.Cli.Commands;
 
-/// <summary>create, list, show, activate, delete, start, stop, pause, resume.</summary>
+/// <summary>create, list, show, activate, delete, keep, start, stop, pause, resume.</summary>
 internal static class WeaveCommands
 {
     public static void AddTo(RootCommand root, Verb verb)
@@ -15,6 +15,7 @@ internal static class WeaveCommands
         root.Subcommands.Add(Show(verb));
         root.Subcommands.Add(Activate(verb));
         root.Subcommands.Add(Delete(verb));
+        root.Subcommands.Add(Keep(verb));
         root.Subcommands.Add(Power(verb, "start", "Start the machines of a weave: resumed where its memory is still kept, booted otherwise."));
         root.Subcommands.Add(Power(verb, "stop", "Shut the machines of a weave down. A copy gives up its memory by that."));
         root.Subcommands.Add(Power(verb, "pause", "Pause the machines of a weave."));
@@ -86,7 +87,7 @@ internal static class WeaveCommands
             if (output.IsJson) output.JsonList(all, V1Json.Default.WeaveView);
             else output.Table(["WEAVE", "STATE", "ACTIVE", "FROM", "CREATED", "EXPIRES"], all.Select(w => new[]
             {
-                w.Id, w.State, w.Active ? "yes" : "", w.OriginAt is { } at ? $"{w.Source} {Times.Show(at, verb.Host.Zone)}" : "", Times.Show(w.CreatedAt, verb.Host.Zone), w.ExpiresAt is { } end ? Times.Show(end, verb.Host.Zone) : "",
+                w.Id, StateOf(w), w.Active ? "yes" : "", w.OriginAt is { } at ? $"{w.Source} {Times.Show(at, verb.Host.Zone)}" : "", Times.Show(w.CreatedAt, verb.Host.Zone), w.ExpiresAt is { } end ? Until(end, verb) : "",
             }));
             return ExitCodes.Done;
         });
@@ -106,8 +107,8 @@ internal static class WeaveCommands
                 output.Json(w, V1Json.Default.WeaveView);
                 return ExitCodes.Done;
             }
-            output.Facts([("weave", $"{w.Environment}/{w.Id}"), ("state", w.State), ("active", w.Active ? "yes" : "no"), ("created", Times.Show(w.CreatedAt, verb.Host.Zone)), ("made from", w.Origin),
-                ("of the time", w.OriginAt is { } at ? Times.Show(at, verb.Host.Zone) : null), ("line of", w.Source), ("uplink", w.Uplink), ("expires", w.ExpiresAt is { } end ? Times.Show(end, verb.Host.Zone) : null),
+            output.Facts([("weave", $"{w.Environment}/{w.Id}"), ("state", StateOf(w)), ("active", w.Active ? "yes" : "no"), ("created", Times.Show(w.CreatedAt, verb.Host.Zone)), ("made from", w.Origin),
+                ("of the time", w.OriginAt is { } at ? Times.Show(at, verb.Host.Zone) : null), ("line of", w.Source), ("uplink", w.Uplink), ("verifies", w.Verifies), ("expires", w.ExpiresAt is { } end ? Until(end, verb) : null),
                 .. w.Drift.Select(d => ("drift", (string?)$"{d.Text} (noticed {Times.Show(d.FoundAt, verb.Host.Zone)})"))]);
             if (w.Drift.Count > 0) output.Note($"next: weave repair {w.Environment}/{w.Id} --dry-run");
             output.Table(["MACHINE", "IS", "STARTED BY", "INSIDE", "FROM THIS HOST", "ON THE HYPERVISOR"], w.Machines.Select(m => new[]
@@ -116,6 +117,25 @@ internal static class WeaveCommands
             }));
             return ExitCodes.Done;
         });
+        return command;
+    }
+
+    private static string StateOf(WeaveView w) => w.Verifies is null ? w.State : $"{w.State}, verifying";
+
+    private static string Until(DateTimeOffset end, Verb verb) => $"{Times.Show(end, verb.Host.Zone)} ({Times.Left(end - verb.Host.Clock.GetUtcNow())})";
+
+    private static Command Keep(Verb verb)
+    {
+        var weave = Verb.Weave();
+        var ttl = new Option<string?>("--ttl") { Description = "Delete it by itself after this time from now, for example 4h. Without: never." };
+        var command = verb.Make("keep", "Give a weave another time to live, or let it live until it is deleted.", ["weave keep shop/audit", "weave keep shop/audit --ttl 4h"], weave, ttl);
+        verb.Begins(command, (parsed, client, stop) =>
+        {
+            if (parsed.GetValue(ttl) is { } life && !Times.TryDuration(life, out _)) throw new UsageException($"'{life}' is no duration.", "Use a form such as 90s, 30m, 4h or 7d.");
+            var (environment, id) = Verb.Pair(parsed.GetRequiredValue(weave));
+            return client.KeepWeaveAsync(environment, id, new KeepBody { Ttl = parsed.GetValue(ttl) ?? "never" }, stop);
+        }, (operation, output) => output.Line(operation.Result is { } r && r.TryGetProperty("expiresAt", out var at) && at.ValueKind == System.Text.Json.JsonValueKind.String
+            ? $"{operation.Subject}: lives until {Until(at.GetDateTimeOffset(), verb)}" : $"{operation.Subject}: lives until it is deleted"));
         return command;
     }
 
@@ -134,7 +154,7 @@ internal static class WeaveCommands
         return command;
     }
 
-    internal static ProbeBody Probe(string text, double seconds)
+    internal static ProbeBody Probe(string text, double? seconds)
     {
         if (!Uri.TryCreate(text, UriKind.Absolute, out var uri) || uri.Scheme is not ("tcp" or "http") || uri.Host.Length == 0 || uri.Scheme == "tcp" && uri.Port < 1)
             throw new UsageException($"'{text}' is no probe.", "Use tcp://MACHINE:PORT or http://MACHINE:PORT/PATH, with the machine's name in the environment.");

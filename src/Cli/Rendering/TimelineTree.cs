@@ -23,17 +23,25 @@ internal static class TimelineTree
     private static void Add(IHasTreeNodes parent, WeaveView weave, TimelineView timeline, CliHost host, bool ascii, HashSet<string> shown)
     {
         if (!shown.Add(weave.Id)) return;
-        var node = parent.AddNode(Line((weave.Id, new Style(Color.Aqua, decoration: Decoration.Bold)), ($"  {weave.State}", Colours.Of(weave.State)),
+        var node = parent.AddNode(Line((weave.Id, new Style(Color.Aqua, decoration: Decoration.Bold)), ($"  {(weave.Verifies is null ? weave.State : "verifying")}", weave.Verifies is null ? Colours.Of(weave.State) : new Style(Color.Yellow)),
             (weave.Active ? ascii ? "  <- active" : "  ◀ active" : "", new Style(Color.Yellow)),
-            (weave.ExpiresAt is { } end ? $"  until {Times.Show(end, host.Zone)}" : "", Dim),
+            (weave is { ExpiresAt: { } end, Verifies: null } ? $"  until {Times.Show(end, host.Zone)}" : "", Dim),
             (weave.Drift.Count > 0 ? $"  drift: {weave.Drift[0].Text}" : "", new Style(Color.Red))));
         foreach (var snapshot in timeline.Snapshots.Where(s => s.Weave == weave.Id))
         {
             var leaf = node.AddNode(Line((ascii ? "* " : "● ", new Style(Color.Blue)), (Times.Show(snapshot.At, host.Zone), Style.Plain), (snapshot.Label is { } label ? $"  {label}" : "", new Style(Color.Green)),
-                ($"  {(snapshot.State == "ready" ? snapshot.Consistency : snapshot.State)}, pause {Times.Show(snapshot.LongestPauseMs)}", Dim)));
+                ($"  {(snapshot.State == "ready" ? snapshot.Consistency : snapshot.State)}, pause {Times.Show(snapshot.LongestPauseMs)}", Dim), Mark(snapshot.Verification, ascii)));
             foreach (var child in timeline.Weaves.Where(w => w.Origin == snapshot.Id)) Add(leaf, child, timeline, host, ascii, shown);
         }
     }
+
+    private static (string, Style) Mark(VerificationView? verification, bool ascii) => verification switch
+    {
+        null => ("", Style.Plain),
+        { Passed: true, Level: "running" } => (ascii ? "  [runs]" : "  ✓ runs", new Style(Color.Green)),
+        { Passed: true } => (ascii ? "  [verified]" : "  ✓ verified", new Style(Color.Green)),
+        _ => (ascii ? "  [verification failed]" : "  ✗ verification failed", new Style(Color.Red)),
+    };
 
     private static Style Dim => new(decoration: Decoration.Dim);
 

@@ -10,6 +10,8 @@ namespace WeaveHypervisor.Client.V1;
 [JsonSerializable(typeof(ActivateBody))]
 [JsonSerializable(typeof(RouteBody))]
 [JsonSerializable(typeof(SnapshotBody))]
+[JsonSerializable(typeof(VerifyBody))]
+[JsonSerializable(typeof(KeepBody))]
 [JsonSerializable(typeof(TokenBody))]
 [JsonSerializable(typeof(EnvironmentView))]
 [JsonSerializable(typeof(WeaveView))]

@@ -31,6 +31,8 @@ public sealed record WeaveView
     public string? Source { get; init; }
     public required string Uplink { get; init; }
     public DateTimeOffset? ExpiresAt { get; init; }
+    /// <summary>The snapshot that this temporary weave verifies; it cannot be used, and goes by itself. Null for all others.</summary>
+    public string? Verifies { get; init; }
     public required IReadOnlyList<MachineView> Machines { get; init; }
     /// <summary>What something else changed; empty where nothing.</summary>
     public required IReadOnlyList<DriftView> Drift { get; init; }
@@ -59,6 +61,13 @@ public sealed record MachineView
 public sealed record AddressView(string Mac, string Inner, string Outer);
 
 public sealed record HeadView(string Name, string Layer);
+
+/// <summary>Body of `PATCH …/weaves/{weave}`.</summary>
+public sealed record KeepBody
+{
+    /// <summary>Time to live from now on, such as "4h"; "never": until it is deleted.</summary>
+    public required string Ttl { get; init; }
+}
 
 /// <summary>Body of `POST …/activate`; may be empty.</summary>
 public sealed record ActivateBody

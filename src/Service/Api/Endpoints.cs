@@ -50,7 +50,7 @@ internal static class Endpoints
         {
             var env = await FindAsync(store, http);
             var found = http.Paged(await store.ListSnapshotsAsync(env.Id, http.Time("from"), http.Time("to"), http.RequestAborted));
-            return Json(new Page<SnapshotView>([.. found.Items.Select(Map.View)], found.NextPageToken));
+            return Json(new Page<SnapshotView>([.. found.Items.Select(s => Map.View(s))], found.NextPageToken));
         }).WithMetadata([Reads, From, To, .. Takes.Paging]).Produces<Page<SnapshotView>>().Named("listSnapshots", "The snapshots of an environment in order of time.");
         api.MapPost("/environments/{env}/snapshots", async (HttpContext http, IWeaver weaver) =>
         {
@@ -59,7 +59,21 @@ internal static class Endpoints
             var request = new SnapshotRequest(env, Named(body.Weave), body.Label, body.Memory ?? true, body.Quiesce ?? false);
             return await http.OperateAsync("snapshot.create", $"{env}/{body.Weave ?? Weave.ActiveAlias}", (c, stop) => weaver.SnapshotAsync(request, c, stop));
         }).Operates<SnapshotBody>(Changes, mayBeEmpty: true).Named("takeSnapshot", "Take one consistent instant of all machines of a weave; they run on.");
-        api.MapGet("/snapshots/{id}", async (HttpContext http, IWeaveStore store) => Json(Map.View(await SnapshotAsync(store, http)))).WithMetadata(Reads).Produces<SnapshotView>().Named("getSnapshot", "One snapshot, machine by machine.");
+        api.MapGet("/snapshots/{id}", async (HttpContext http, IWeaveStore store) =>
+        {
+            var snapshot = await SnapshotAsync(store, http);
+            return Json(Map.View(snapshot, await store.ListLayersAsync(snapshot.Environment, http.RequestAborted)));
+        }).WithMetadata(Reads).Produces<SnapshotView>().Named("getSnapshot", "One snapshot, machine by machine, with its files and its last verification.");
+        api.MapPost("/snapshots/{id}/verify", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync(() => new VerifyBody());
+            var snapshot = await SnapshotAsync(store, http);
+            if (body.TimeoutSeconds is <= 0 or > 600 || body.Probe?.TimeoutSeconds is <= 0 or > 600) throw Wrong("timeoutSeconds is out of range.", "Use more than 0 and at most 600.");
+            var limit = TimeSpan.FromSeconds(body.TimeoutSeconds ?? body.Probe?.TimeoutSeconds ?? 60);
+            var request = new VerifyRequest(snapshot.Id, body.Probe is { } probe ? new(MachineName.Parse(probe.Machine), probe.Port, probe.HttpPath, limit) : null, body.Agent is not null,
+                body.Agent?.Machine is { } machine ? MachineName.Parse(machine) : null, limit);
+            return await http.OperateAsync("snapshot.verify", $"{snapshot.Environment}/{snapshot.Id}", (c, stop) => weaver.VerifySnapshotAsync(request, c, stop));
+        }).Operates<VerifyBody>(Changes, mayBeEmpty: true).Named("verifySnapshot", "Try whether a snapshot can be revived: it is started in isolation, asked, and removed. A snapshot that fails is a result of a successful operation.");
         api.MapDelete("/snapshots/{id}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
             var snapshot = await SnapshotAsync(store, http);
@@ -96,6 +110,13 @@ internal static class Endpoints
             var (env, weave, all) = (http.Env(), await WeaveAsync(store, http), http.Flag("withSnapshots"));
             return await http.OperateAsync("weave.delete", $"{env}/{weave}", (c, stop) => weaver.DeleteWeaveAsync(env, weave, all, c, stop));
         }).Operates(Changes, Takes.Flag("withSnapshots", "Delete the snapshots that were taken of it, too.")).Named("deleteWeave", "Delete a weave: its machines, networks, routes and layers. Refused for main, the active weave and what others need.");
+        api.MapPatch(one, async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+        {
+            var ttl = (await http.BodyAsync<KeepBody>()).Ttl;
+            var (env, weave) = (http.Env(), await WeaveAsync(store, http));
+            var life = ttl == "never" ? null : Span(ttl);
+            return await http.OperateAsync("weave.keep", $"{env}/{weave}", (c, stop) => weaver.KeepWeaveAsync(env, weave, life, c, stop));
+        }).Operates<KeepBody>(Changes).Named("keepWeave", "Give a weave another time to live from now on, or none.");
         api.MapPost(one + "/activate", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
             var probe = (await http.BodyAsync(() => new ActivateBody())).Probe;

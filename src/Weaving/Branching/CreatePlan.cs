@@ -16,6 +16,8 @@ internal sealed class CreatePlan : ICaptures
     public UplinkMode Uplink { get; set; }
     public required DateTimeOffset CreatedAt { get; set; }
     public DateTimeOffset? ExpiresAt { get; set; }
+    /// <summary>The weave is made to verify its snapshot, and only for that.</summary>
+    public bool Verifies { get; set; }
     /// <summary>Prefix of the copies' names is the driver's; ours is what follows.</summary>
     public List<PlannedMachine> Machines { get; set; } = [];
     /// <summary>Copies may have run already. Told by the journal where a process before this one began the step.</summary>

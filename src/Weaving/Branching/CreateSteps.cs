@@ -39,6 +39,7 @@ internal sealed class ReserveWeave(Bench bench) : IStep<CreatePlan>
             {
                 Environment = plan.Environment, Id = plan.Weave, Tag = plan.Tag, State = WeaveState.Creating, CreatedAt = plan.CreatedAt, Origin = plan.Snapshot,
                 Source = source?.Id ?? snapshot!.Weave, Blueprint = source?.Blueprint ?? snapshot!.Blueprint, Machines = [], Uplink = plan.Uplink, ExpiresAt = plan.ExpiresAt,
+                Verifies = plan.Verifies ? plan.Snapshot : null,
             }],
         }, context.Lease, stop);
     }

@@ -17,6 +17,8 @@ internal sealed class DeletePlan
     /// <summary>Filled before the weave is forgotten: what its snapshots' memory images need; those files go then that no other snapshot needs.</summary>
     public List<string> MemoryFiles { get; set; } = [];
     public int LayersRemoved { get; set; }
+    /// <summary>The snapshot that was taken only to make this weave and that no other was made from: it goes, too.</summary>
+    public SnapshotId? Origin { get; set; }
 }
 
 internal sealed record DeleteResult(EnvironmentId Environment, WeaveId Weave, int LayersRemoved);
@@ -35,12 +37,18 @@ internal sealed class MarkWeave(Bench bench) : IStep<DeletePlan>
         if (plan.ExpiredAt is { } end && weave.ExpiresAt != end)
             throw new WeaveException(Fault.Conflict, $"'{plan.Environment}/{plan.Weave}' is not the weave that ended at {end.Rfc()}.", "Nothing is to be done: it lives on.");
         var snapshots = await bench.Store.ListSnapshotsAsync(plan.Environment, null, null, stop);
-        DeletionRules.CheckWeave(weave, environment, snapshots, await bench.Store.ListWeavesAsync(plan.Environment, stop), plan.WithSnapshots);
+        var weaves = await bench.Store.ListWeavesAsync(plan.Environment, stop);
+        DeletionRules.CheckWeave(weave, environment, snapshots, weaves, plan.WithSnapshots);
         plan.Before = weave.State;
-        plan.MemoryFiles = [.. snapshots.Where(s => s.Weave == plan.Weave).SelectMany(s => s.MemoryFiles().Concat(s.StateFiles())).Concat(weave.StateFiles())];
+        plan.Origin = OriginThatGoes(weave, snapshots, weaves);
+        plan.MemoryFiles = [.. snapshots.Where(s => s.Weave == plan.Weave || s.Id == plan.Origin).SelectMany(s => s.MemoryFiles().Concat(s.StateFiles())).Concat(weave.StateFiles())];
         await context.SavePlanAsync(stop);
         await bench.Store.CommitAsync(new StoreChange { PutWeaves = [weave with { State = WeaveState.Deleting }] }, context.Lease, stop);
     }
+
+    /// <summary>Nobody asked for it but for the sake of weaves, and this is the last of them.</summary>
+    private static SnapshotId? OriginThatGoes(Weave weave, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves) => weave.Verifies is null
+        && snapshots.FirstOrDefault(s => s.Id == weave.Origin) is { ForWeave: true, Label: null } origin && weaves.All(w => w.Id == weave.Id || w.Origin != origin.Id) ? origin.Id : null;
 
     public async Task UndoAsync(StepContext<DeletePlan> context, CancellationToken stop)
     {
@@ -71,7 +79,7 @@ internal sealed class RetireWeave(Bench bench, EndpointPublisher publisher) : IS
     public Task UndoAsync(StepContext<DeletePlan> context, CancellationToken stop) => Task.CompletedTask;
 }
 
-/// <summary>Removes the weave and its own snapshots from the store, and from the environment's memory of what was active before; their files follow.</summary>
+/// <summary>Removes the weave, its own snapshots and the one that was taken only for it from the store, and it from the environment's memory of what was active before; their files follow.</summary>
 internal sealed class ForgetWeave(Bench bench) : IStep<DeletePlan>
 {
     public string Name => "forget";
@@ -79,11 +87,15 @@ internal sealed class ForgetWeave(Bench bench) : IStep<DeletePlan>
     public async Task DoAsync(StepContext<DeletePlan> context, CancellationToken stop)
     {
         var plan = context.Plan;
-        var own = (await bench.Store.ListSnapshotsAsync(plan.Environment, null, null, stop)).Where(s => s.Weave == plan.Weave);
+        var snapshots = await bench.Store.ListSnapshotsAsync(plan.Environment, null, null, stop);
+        var own = snapshots.Where(s => s.Weave == plan.Weave || s.Id == plan.Origin).ToList();
+        var origin = snapshots.FirstOrDefault(s => s.Id == plan.Origin);
         var environment = await bench.Store.GetEnvironmentAsync(plan.Environment, stop);
         await bench.Store.CommitAsync(new StoreChange
         {
             PutEnvironments = environment.PreviousActive == plan.Weave ? [environment with { PreviousActive = null }] : [],
+            // Those that came after it follow on what was before it.
+            PutSnapshots = origin is null ? [] : [.. snapshots.Where(s => s.Parent == origin.Id && !own.Contains(s)).Select(s => s with { Parent = origin.Parent })],
             DeleteSnapshots = [.. own.Select(s => s.Id)], DeleteWeaves = [(plan.Environment, plan.Weave)],
         }, context.Lease, stop);
     }

@@ -13,6 +13,8 @@ internal sealed class CapturePlan
     public string? Label { get; set; }
     public bool Memory { get; set; } = true;
     public bool Quiesce { get; set; }
+    /// <summary>Nobody asked for the snapshot itself, but for a weave from now.</summary>
+    public bool ForWeave { get; set; }
 
     /// <summary>Written before the effect: every id and path of the capture.</summary>
     public CaptureRequest? Request { get; set; }

@@ -33,7 +33,7 @@ internal sealed class RecordCapture<TPlan>(Bench bench) : IStep<TPlan> where TPl
         var snapshot = new Snapshot
         {
             Id = plan.Snapshot, Environment = plan.Environment, Weave = id, Parent = parent?.Id, At = at, Label = plan.Label, State = SnapshotState.Ready,
-            Consistency = result.Consistency, Blueprint = blueprint, Skew = result.Skew,
+            Consistency = result.Consistency, Blueprint = blueprint, Skew = result.Skew, ForWeave = plan.ForWeave,
             Machines = [.. result.Machines.Select(m => new SnapshotMachine
             {
                 Name = m.Name, RunState = m.RunState, Memory = m.Memory, States = m.States, Method = m.Method, Reason = m.Reason, Pause = m.Pause,
@@ -41,6 +41,9 @@ internal sealed class RecordCapture<TPlan>(Bench bench) : IStep<TPlan> where TPl
             })],
         };
         var (changed, put) = LayerSwitch.Apply(weave, request, layers, (_, _) => true, bench.Now);
+        // Nothing writes to them any more, so this stays true.
+        var bytes = await bench.Driver.MeasureFilesAsync([.. put.Where(l => l is { State: LayerState.Frozen, Adopted: false }).Select(l => l.Path)], stop);
+        put = [.. put.Select(l => bytes.TryGetValue(l.Path, out var size) ? l with { FrozenBytes = size } : l)];
         changed = changed with
         {
             Blueprint = blueprint,

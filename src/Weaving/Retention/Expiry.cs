@@ -21,7 +21,7 @@ internal sealed class Expiry(Bench bench, OperationDesk desk, IJournal journal)
         {
             if (environment.State != EnvironmentState.Managed) continue;
             var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
-            var due = weaves.Where(w => w.ExpiresAt <= bench.Now && w.State != WeaveState.Creating).ToList();
+            var due = weaves.Where(w => w.ExpiresAt <= bench.Now && (w.State != WeaveState.Creating || w.Verifies is not null)).ToList();
             if (due.Count == 0) continue;
             var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
             var unfinished = (await journal.ListAsync(environment.Id, true, int.MaxValue, null, stop)).Select(o => o.Subject).ToHashSet(StringComparer.Ordinal);
@@ -30,7 +30,7 @@ internal sealed class Expiry(Bench bench, OperationDesk desk, IJournal journal)
             {
                 var subject = $"{environment.Id}/{weave.Id}";
                 // Whatever is at work on it may change what is known of it: the next look decides.
-                if (unfinished.Contains(subject)) continue;
+                if (unfinished.Contains(subject) || (weave.Verifies is { } verified && unfinished.Contains($"{environment.Id}/{verified}"))) continue;
                 if (recent.FirstOrDefault(o => o.Kind == Kinds.Delete && o.Subject == subject) is { State: not OperationState.Succeeded, EndedAt: { } ended } last && bench.Now - ended < retryAfter && ended >= weave.CreatedAt)
                 {
                     kept.Add(new(environment.Id, weave.Id, weave.ExpiresAt!.Value, $"Its deletion {last.Id} failed: {last.Error?.Message}"));

@@ -158,6 +158,27 @@ public abstract class DriverContract
     });
 
     [Fact]
+    public Task Files_are_measured_by_what_they_take_on_disk() => WithAsync(1, async (_, stage) =>
+    {
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var never = stage.Driver.PlaceLayer(stage.Environment, FenceTag.New(), LayerId.New(TimeProvider.System));
+        string[] there = [capture.Machines[0].Volumes[0].NewHead.Path, result.Machines[0].Memory!.DeviceStatePath];
+        var bytes = await stage.Driver.MeasureFilesAsync([never, .. there, there[0]], Stop);
+        Assert.Equal(there.Order(), bytes.Keys.Order());
+        Assert.All(bytes.Values, b => Assert.InRange(b, 1, 1 << 30));
+    });
+
+    [Fact]
+    public Task A_machine_without_an_agents_channel_is_said_to_have_none() => WithAsync(1, async (_, stage) =>
+    {
+        if (stage.Driver.Facet<IGuestAgents>() is not { } agents) return;
+        Assert.Equal(AgentState.None, await agents.FindAgentAsync(stage[0], Stop));
+        Assert.Equal(AgentState.None, await agents.FindAgentAsync(stage[0] with { Uuid = Guid.NewGuid() }, Stop));
+        Assert.NotNull(await agents.PingAgentAsync(stage[0], TimeSpan.FromSeconds(2), Stop));
+        Assert.NotNull(await agents.PingAgentAsync(stage[0] with { Uuid = Guid.NewGuid() }, TimeSpan.FromSeconds(2), Stop));
+    });
+
+    [Fact]
     public Task Files_outside_of_the_drivers_tree_are_never_deleted() => WithAsync(1, async (_, stage) =>
     {
         var adopted = stage.Machines[0].Volumes[0].Path;

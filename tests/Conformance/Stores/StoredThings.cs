@@ -46,7 +46,7 @@ public static class StoredThings
     {
         Environment = EnvironmentId.Parse(environment), Id = WeaveId.Parse(id), Tag = tag is null ? FenceTag.New() : FenceTag.Parse(tag), State = WeaveState.Paused, CreatedAt = Noon.AddMinutes(minutes),
         Origin = SnapshotNumber(1), Source = Model.Weave.Main, Blueprint = Blueprint, Uplink = UplinkMode.Nat, Addresses = [new(Web, "52:54:00:00:00:01", "10.0.0.2", "100.64.1.2")],
-        ExpiresAt = Noon.AddDays(1).AddTicks(1), Drift = [new(DriftKind.Gone, "web is gone", Noon)],
+        ExpiresAt = Noon.AddDays(1).AddTicks(1), Verifies = SnapshotNumber(3), Drift = [new(DriftKind.Gone, "web is gone", Noon)],
         Machines =
         [
             new()
@@ -60,7 +60,12 @@ public static class StoredThings
     public static Snapshot Snapshot(int n, string environment = "lab", double milliseconds = 0) => new()
     {
         Id = SnapshotNumber(n), Environment = EnvironmentId.Parse(environment), Weave = Model.Weave.Main, Parent = n > 1 ? SnapshotNumber(n - 1) : null, At = Noon.AddMilliseconds(milliseconds), Label = "before \"it\"",
-        State = SnapshotState.Ready, Consistency = Consistency.Filesystem, Blueprint = Blueprint, Skew = TimeSpan.FromTicks(12345),
+        State = SnapshotState.Ready, Consistency = Consistency.Filesystem, Blueprint = Blueprint, Skew = TimeSpan.FromTicks(12345), ForWeave = true,
+        Verification = new()
+        {
+            At = Noon.AddTicks(2), Passed = false, Level = VerificationLevel.Agent, Probe = "guest agent of Web.1", Reason = "silence", FirstReply = TimeSpan.FromTicks(777),
+            Machines = [new(Web, RunState.Running, "whole", "hugepages")],
+        },
         Machines =
         [
             new()
@@ -74,7 +79,7 @@ public static class StoredThings
     public static Layer Layer(int n, string environment = "lab", LayerState state = LayerState.Live) => new()
     {
         Id = LayerNumber(n), Environment = EnvironmentId.Parse(environment), Machine = Web, Volume = Vda, Parent = n > 1 ? LayerNumber(n - 1) : null, Path = $"/pool/{n}.qcow2", Format = DiskFormat.Qcow2,
-        VirtualSize = 1L << 40, State = state, Adopted = n == 1, CreatedAt = Noon.AddMinutes(n),
+        VirtualSize = 1L << 40, State = state, Adopted = n == 1, CreatedAt = Noon.AddMinutes(n), FrozenBytes = 1L << 41,
     };
 
     public static Route Route(int n, int port, string environment = "lab", RouteProtocol protocol = RouteProtocol.Tcp, string address = "127.0.0.1") => new()

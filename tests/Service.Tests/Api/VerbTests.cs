@@ -84,6 +84,47 @@ public sealed class VerbTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_snapshot_is_verified_and_says_all_that_is_known_of_it()
+    {
+        var client = _service.Client();
+        await _service.AdoptAsync();
+        await _service.EndAsync(await client.SnapshotAsync("lab", new(), default));
+        var id = (await client.ListSnapshotsAsync("lab", default)).Single().Id;
+        Assert.Null((await client.GetSnapshotAsync(id, default)).Verification);
+        _service.Host.Agents[Model.MachineName.Parse("db")] = Simulator.SimulatedAgent.Answers;
+        var ended = await _service.EndAsync(await client.VerifySnapshotAsync(id, new() { Agent = new() { Machine = "db" }, TimeoutSeconds = 5 }, default));
+        Assert.True(ended.Result!.Value.GetProperty("passed").GetBoolean());
+        _service.Host.Agents[Model.MachineName.Parse("db")] = Simulator.SimulatedAgent.Hangs;
+        ended = await _service.EndAsync(await client.VerifySnapshotAsync(id, new() { Agent = new(), TimeoutSeconds = 0.3 }, default));
+        Assert.False(ended.Result!.Value.GetProperty("passed").GetBoolean());
+        var snapshot = await client.GetSnapshotAsync(id, default);
+        Assert.Equal((false, "agent", "guest agents of all machines that run"), (snapshot.Verification!.Passed, snapshot.Verification.Level, snapshot.Verification.Probe));
+        Assert.NotNull(snapshot.Verification.Reason);
+        Assert.Equal(["shared", "shared"], snapshot.Verification.Machines.Select(m => m.Method));
+        Assert.Equal(["adopted", "deviceState", "memory"], snapshot.Files!.Select(f => f.Kind).Distinct().Order());
+        Assert.All(snapshot.Files!, f => Assert.True(File.Exists(f.Path)));
+        Assert.Equal(["main"], (await client.ListWeavesAsync("lab", default)).Select(w => w.Id));
+        Assert.Equal(snapshot.Verification.At, (await client.TimelineAsync("lab", null, null, default)).Snapshots.Single().Verification!.At);
+        foreach (var wrong in (VerifyBody[])[new() { TimeoutSeconds = 0 }, new() { TimeoutSeconds = 601 }, new() { Probe = new() { Machine = "web", Port = 0 } }, new() { Probe = new() { Machine = "web", Port = 80 }, Agent = new() }])
+            Assert.Equal("invalidRequest", (await Assert.ThrowsAsync<ApiException>(() => client.VerifySnapshotAsync(id, wrong, default))).Fault);
+    }
+
+    [Fact]
+    public async Task A_weave_is_kept_longer_or_for_ever()
+    {
+        var client = _service.Client();
+        await _service.AdoptAsync();
+        await _service.EndAsync(await client.CreateWeaveAsync("lab", new() { WeaveId = "copy", Ttl = "1h" }, default));
+        var first = (await client.GetWeaveAsync("lab", "copy", default)).ExpiresAt;
+        await _service.EndAsync(await client.KeepWeaveAsync("lab", "copy", new() { Ttl = "4h" }, default));
+        Assert.InRange((await client.GetWeaveAsync("lab", "copy", default)).ExpiresAt!.Value - first!.Value, TimeSpan.FromHours(3), TimeSpan.FromHours(3.1));
+        await _service.EndAsync(await client.KeepWeaveAsync("lab", "copy", new() { Ttl = "never" }, default));
+        Assert.Null((await client.GetWeaveAsync("lab", "copy", default)).ExpiresAt);
+        Assert.Equal("invalidRequest", (await Assert.ThrowsAsync<ApiException>(() => client.KeepWeaveAsync("lab", "copy", new() { Ttl = "soon" }, default))).Fault);
+        Assert.Equal("conflict", (await Assert.ThrowsAsync<ApiException>(() => client.KeepWeaveAsync("lab", "main", new() { Ttl = "4h" }, default))).Fault);
+    }
+
+    [Fact]
     public async Task A_weave_is_stopped_started_paused_and_resumed()
     {
         var client = _service.Client();

@@ -31,6 +31,10 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         new("delete a weave", PastAsync, (_, w, c) => w.DeleteWeaveAsync(Lab, Past, false, c, default)),
         new("delete a weave with snapshots", PastWithHistoryAsync, (_, w, c) => w.DeleteWeaveAsync(Lab, Past, true, c, default)),
         new("delete a snapshot", PastWithHistoryAsync, async (world, w, c) => await w.DeleteSnapshotAsync((await world.SnapshotsAsync()).First(s => s.Weave == Past).Id, c, default)),
+        new("verify", LabAsync, async (world, w, c) => await w.VerifySnapshotAsync(VerificationOf((await world.SnapshotsAsync())[0].Id, new(Web, 80, null, TimeSpan.FromSeconds(1))), c, default)),
+        new("verify what fails", DamagedAsync, async (world, w, c) => await w.VerifySnapshotAsync(VerificationOf((await world.SnapshotsAsync())[0].Id), c, default)),
+        new("keep", PastAsync, (_, w, c) => w.KeepWeaveAsync(Lab, Past, TimeSpan.FromDays(1), c, default)),
+        new("delete a weave from now", NewAsync, (_, w, c) => w.DeleteWeaveAsync(Lab, Past, false, c, default)),
         new("release", LabAsync, (_, w, c) => w.ReleaseAsync(Lab, false, c, default)),
         new("release forced", ActivePastAsync, (_, w, c) => w.ReleaseAsync(Lab, true, c, default)),
         new("first start", NewAsync, (_, w, c) => w.ChangePowerAsync(Lab, Past, WeavePower.Start, c, default), TellsTruth: true),
@@ -53,6 +57,13 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         await world.SnapshotAsync();
         await world.OrderAsync("main", Web, "two");
         await world.RouteAsync(null, listen: 8080);
+    }
+
+    /// <summary>The snapshot's memory is damaged, which shows when it is started.</summary>
+    private static async Task DamagedAsync(World world)
+    {
+        await LabAsync(world);
+        File.WriteAllText((await world.SnapshotsAsync())[0].Machines.First(m => m.Memory is not null).Memory!.DeviceStatePath, "noise");
     }
 
     /// <summary>Besides, a running weave with an order and a route of its own.</summary>

@@ -78,9 +78,10 @@ public sealed class BaseTests
         await world.SnapshotAsync("three");
         await world.PowerAsync("three", WeavePower.PowerOff);
         await world.DeleteAsync("three", withSnapshots: true);
+        await world.CreateAsync("again", snapshot: snapshots[1].Id, start: StartMode.None);
         await world.DeleteAsync("two", withSnapshots: true);
         Assert.True(File.Exists(path));
-        await world.CreateAsync("again", snapshot: snapshots[1].Id);
+        await world.PowerAsync("again", WeavePower.Start);
         Assert.Equal(1, (await world.AskAsync("again", Web))!.Counter);
         await world.CheckAsync();
     }

@@ -162,4 +162,72 @@ public sealed class ExpiryTests
         Assert.Equal(["main"], await world.WeaveIdsAsync());
         await world.CheckAsync();
     }
+
+    [Fact]
+    public async Task A_weave_from_now_of_an_expiring_weave_takes_its_moment_with_it_and_then_the_weave_goes_in_time()
+    {
+        await using var world = await WithWeaveAsync("past");
+        await world.CreateAsync("child", source: "past");
+        var origin = (await world.SnapshotsAsync()).Single(s => s.Weave.Text == "past");
+        Assert.True(origin.ForWeave);
+        await world.CreateAsync("grandchild", snapshot: origin.Id);
+        world.Clock.Advance(Life);
+        Assert.Single((await LookAsync(world)).Kept);
+        await world.DeleteAsync("child");
+        Assert.NotNull(await world.Store.FindSnapshotAsync(origin.Id, default));
+        Assert.Single((await LookAsync(world)).Kept);
+        await world.DeleteAsync("grandchild");
+        Assert.Null(await world.Store.FindSnapshotAsync(origin.Id, default));
+        await world.CheckAsync();
+        Assert.Single((await LookAsync(world)).Begun);
+        Assert.True(await RunAsync(world));
+        Assert.Equal(["main"], await world.WeaveIdsAsync());
+        await world.CheckAsync();
+    }
+
+    [Fact]
+    public async Task What_came_after_such_a_moment_follows_on_what_was_before_it()
+    {
+        await using var world = await World.WithLabAsync();
+        var first = await world.SnapshotAsync();
+        await world.CreateAsync("copy");
+        var last = await world.SnapshotAsync();
+        await world.DeleteAsync("copy");
+        Assert.Equal([first.Snapshot, last.Snapshot], (await world.SnapshotsAsync()).Select(s => s.Id));
+        Assert.Equal(first.Snapshot, (await world.Store.FindSnapshotAsync(last.Snapshot, default))!.Parent);
+        await world.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_weave_is_given_another_time_or_none_and_lives_by_that()
+    {
+        await using var world = await WithWeaveAsync("past");
+        Task<Branching.KeepResult> KeepAsync(TimeSpan? life) => world.SucceedAsync(w => w.KeepWeaveAsync(Lab, WeaveId.Parse("past"), life, Me, default), WeavingJson.Default.KeepResult);
+        var asked = world.Now;
+        Assert.Equal(asked + TimeSpan.FromDays(2), (await KeepAsync(TimeSpan.FromDays(2))).ExpiresAt);
+        world.Clock.Advance(Life);
+        Assert.Equal((0, 0), ((await LookAsync(world)).Begun.Count, (await LookAsync(world)).Kept.Count));
+        Assert.Null((await KeepAsync(null)).ExpiresAt);
+        world.Clock.Advance(TimeSpan.FromDays(9));
+        Assert.Empty((await LookAsync(world)).Begun);
+        await KeepAsync(TimeSpan.FromSeconds(1));
+        world.Clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.Single((await LookAsync(world)).Begun);
+        await world.RefusedAsync(Fault.Conflict, w => w.KeepWeaveAsync(Lab, Weave.Main, Life, Me, default));
+        await world.RefusedAsync(Fault.InvalidRequest, w => w.KeepWeaveAsync(Lab, WeaveId.Parse("past"), TimeSpan.Zero, Me, default));
+        await world.RefusedAsync(Fault.NotFound, w => w.KeepWeaveAsync(Lab, WeaveId.Parse("nobody"), Life, Me, default));
+    }
+
+    [Fact]
+    public async Task A_weave_that_is_kept_while_its_deletion_waits_lives_on()
+    {
+        await using var world = await WithWeaveAsync("past");
+        var weave = await world.WeaveAsync("past");
+        await world.Weaver.KeepWeaveAsync(Lab, weave.Id, null, Me, default);
+        world.Clock.Advance(TimeSpan.FromMilliseconds(5));
+        var deletion = await SubmitDeletionAsync(world, weave);
+        Assert.True(await RunAsync(world));
+        Assert.Equal(OperationState.Undone, (await world.Process.Journal.FindAsync(deletion.Id, default))!.State);
+        Assert.Contains("past", await world.WeaveIdsAsync());
+    }
 }

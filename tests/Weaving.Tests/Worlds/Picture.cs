@@ -28,11 +28,11 @@ internal static class Pictures
             text.AppendLine($"environment {environment.Id} {environment.State} active {environment.ActiveWeave} before {environment.PreviousActive}");
             foreach (var weave in await world.Store.ListWeavesAsync(environment.Id, default))
             {
-                text.AppendLine($"weave {weave.Id} {weave.State} from {weave.Source} {Number(weave.Origin)} at {string.Join(",", weave.Addresses.Select(a => a.Outer))}");
+                text.AppendLine($"weave {weave.Id} {weave.State} from {weave.Source} {Number(weave.Origin)} until {weave.ExpiresAt:yyyy-MM-dd} at {string.Join(",", weave.Addresses.Select(a => a.Outer))}");
                 foreach (var machine in weave.Machines) text.AppendLine($"  {machine.Name} {machine.RunState}: {Answer(world.Host.Ask(machine.Uuid))}");
             }
             foreach (var s in snapshots)
-                text.AppendLine($"snapshot {Number(s.Id)} of {s.Weave} after {Number(s.Parent)} {s.State} {s.Consistency}: {string.Join(", ", s.Machines.Select(m => $"{m.Name} {m.RunState} {m.Method} {m.Memory is not null}"))}");
+                text.AppendLine($"snapshot {Number(s.Id)} of {s.Weave} after {Number(s.Parent)} {s.State} {s.Consistency}: {string.Join(", ", s.Machines.Select(m => $"{m.Name} {m.RunState} {m.Method} {m.Memory is not null}"))}{(s.Verification is { } v ? $" verified {v.Passed} {v.Level} {v.Probe} {v.Reason} {string.Join(",", v.Machines)}" : "")}");
             foreach (var route in await world.Store.ListRoutesAsync(environment.Id, default))
                 text.AppendLine($"route {route.ListenAddress}:{route.ListenPort} to {route.Weave?.Text ?? "active"} {route.Machine}:{route.TargetPort}: {Answer(world.Host.AskPort(route.ListenPort))}");
             text.AppendLine("active: " + string.Join(" then ", (await world.Store.ListActivationsAsync(environment.Id, default)).Select(a => a.Weave)));

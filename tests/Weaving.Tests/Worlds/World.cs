@@ -12,6 +12,7 @@ using WeaveHypervisor.Weaving.Adoption;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Traffic;
+using WeaveHypervisor.Weaving.Verifying;
 
 namespace WeaveHypervisor.Weaving.Tests.Worlds;
 
@@ -29,7 +30,7 @@ internal sealed class World : IAsyncDisposable
 
     public World(WeavingOptions? options = null)
     {
-        Options = options ?? new() { FirstPort = 20000, LastPort = 20009 };
+        Options = options ?? new() { FirstPort = 20000, LastPort = 20009, VerifyRunTime = TimeSpan.Zero };
         Host = new(Path.Combine(_folder, "host"), Clock);
         Host.At = (point, stop) => Process.Calls.PassAsync("host." + point, stop);
         Directory.CreateDirectory(Path.Combine(_folder, "state"));
@@ -169,6 +170,12 @@ internal sealed class World : IAsyncDisposable
 
     public Task<DeleteResult> DeleteAsync(string weave, bool withSnapshots = false) =>
         SucceedAsync(w => w.DeleteWeaveAsync(Lab, WeaveId.Parse(weave), withSnapshots, Me, default), WeavingJson.Default.DeleteResult);
+
+    public Task<VerifyResult> VerifyAsync(SnapshotId id, ProbeSpec? probe = null, bool agents = false, string? agentOf = null, int seconds = 30) =>
+        SucceedAsync(w => w.VerifySnapshotAsync(VerificationOf(id, probe, agents, agentOf, seconds), Me, default), WeavingJson.Default.VerifyResult);
+
+    public static VerifyRequest VerificationOf(SnapshotId id, ProbeSpec? probe = null, bool agents = false, string? agentOf = null, int seconds = 30) =>
+        new(id, probe, agents, agentOf is null ? null : MachineName.Parse(agentOf), TimeSpan.FromSeconds(seconds));
 
     public async Task DeleteSnapshotAsync(SnapshotId id) =>
         Assert.Equal(id, (await SucceedAsync(w => w.DeleteSnapshotAsync(id, Me, default), WeavingJson.Default.SnapshotDeleteResult)).Snapshot);

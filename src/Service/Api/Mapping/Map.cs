@@ -23,14 +23,14 @@ internal static class Map
             Machines = [.. blueprint?.Machines.Select(m => m.Name.Text) ?? []],
             Networks = [.. blueprint?.Networks.Select(n => new NetworkView(n.Name.Text, n.Gateway, n.PrefixLength, n.Dhcp)) ?? []],
             Volumes = [.. e.AdoptedVolumes.Select(v => new VolumeView($"{v.Machine}/{v.Volume}", v.Path, Word(v.Format)))],
-            Weaves = weaves.Count, Snapshots = snapshots,
+            Weaves = weaves.Count(w => w.Verifies is null), Snapshots = snapshots,
         };
     }
 
     public static WeaveView View(Weave w, WeaveId? active, IReadOnlyList<Snapshot> snapshots) => new()
     {
         Environment = w.Environment.Text, Id = w.Id.Text, State = Word(w.State), Active = w.Id == active, CreatedAt = w.CreatedAt, Origin = w.Origin?.Text,
-        OriginAt = snapshots.FirstOrDefault(s => s.Id == w.Origin)?.At, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Drift = [.. w.Drift.Select(d => new DriftView(Word(d.Kind), d.Text, d.FoundAt))],
+        OriginAt = snapshots.FirstOrDefault(s => s.Id == w.Origin)?.At, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Verifies = w.Verifies?.Text, Drift = [.. w.Drift.Select(d => new DriftView(Word(d.Kind), d.Text, d.FoundAt))],
         Machines = [.. w.Machines.Select(m => new MachineView
         {
             Name = m.Name.Text, Domain = m.HypervisorName, Uuid = m.Uuid.ToString(), RunState = Word(m.RunState), StartedBy = m.StartedBy,
@@ -39,20 +39,41 @@ internal static class Map
         })],
     };
 
-    public static SnapshotView View(Snapshot s) => new()
+    /// <param name="layers">All of the environment, where the snapshot's files are to be told; null: they are left out.</param>
+    public static SnapshotView View(Snapshot s, IReadOnlyList<Layer>? layers = null) => new()
     {
         Id = s.Id.Text, Environment = s.Environment.Text, Weave = s.Weave.Text, Parent = s.Parent?.Text, At = s.At, Label = s.Label, State = Word(s.State), Consistency = Word(s.Consistency),
         SkewMs = s.Skew.TotalMilliseconds, LongestPauseMs = s.Machines.Select(m => m.Pause.TotalMilliseconds).DefaultIfEmpty().Max(), MemoryBytes = s.Machines.Sum(m => m.Memory?.StoredBytes ?? 0),
+        ForWeave = s.ForWeave, Verification = s.Verification is { } v ? View(v) : null, Files = layers is null ? null : [.. FilesOf(s, layers.ToDictionary(l => l.Id))],
         Machines = [.. s.Machines.Select(m => new SnapshotMachineView
         {
             Name = m.Name.Text, RunState = Word(m.RunState), Method = m.Method, Reason = m.Reason, PauseMs = m.Pause.TotalMilliseconds, MemoryBytes = m.Memory?.StoredBytes ?? 0,
         })],
     };
 
+    private static VerificationView View(Verification v) => new(v.At, v.Passed, Word(v.Level), v.Probe, v.Reason, v.FirstReply?.TotalMilliseconds, [.. v.Machines.Select(m => new VerifiedMachineView(m.Name.Text, Word(m.RunState), m.Method, m.Reason))]);
+
+    private static IEnumerable<SnapshotFileView> FilesOf(Snapshot s, Dictionary<LayerId, Layer> layers)
+    {
+        foreach (var machine in s.Machines)
+        {
+            foreach (var head in machine.Frozen)
+                if (layers.TryGetValue(head.Layer, out var layer))
+                {
+                    var below = 0;
+                    for (var next = layer.Parent; next is { } id && layers.TryGetValue(id, out var parent) && below < layers.Count; next = parent.Parent) below++;
+                    yield return new(machine.Name.Text, layer.Adopted ? "adopted" : "layer", layer.Path, head.Volume.Text, layer.FrozenBytes, below);
+                }
+            if (machine.Memory is not { } memory) continue;
+            yield return new(machine.Name.Text, "memory", memory.FlatPath);
+            yield return new(machine.Name.Text, "deviceState", memory.DeviceStatePath);
+        }
+    }
+
     public static TimelineView View(Timeline t) => new()
     {
         Environment = View(t.Environment, t.Weaves, t.Snapshots.Count), Weaves = [.. t.Weaves.Select(w => View(w, t.Environment.ActiveWeave, t.Snapshots))],
-        Snapshots = [.. t.Snapshots.Select(View)], Activations = [.. t.Activations.Select(a => new ActivationView(a.Weave.Text, a.From))],
+        Snapshots = [.. t.Snapshots.Select(s => View(s))], Activations = [.. t.Activations.Select(a => new ActivationView(a.Weave.Text, a.From))],
     };
 
     public static RouteView View(WeaveHypervisor.Weaving.RouteView v) => new()

@@ -1,0 +1,119 @@
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Branching;
+
+namespace WeaveHypervisor.Weaving.Verifying;
+
+/// <summary>What says nothing about the snapshot is refused here, before anything is made: no such snapshot, an environment that is being released, a host that does not answer.</summary>
+internal sealed class CheckVerification(Bench bench) : IStep<VerifyPlan>
+{
+    public string Name => "check";
+
+    public async Task DoAsync(StepContext<VerifyPlan> context, CancellationToken stop)
+    {
+        var plan = context.Plan;
+        if ((await bench.Store.GetEnvironmentAsync(plan.Environment, stop)).State != EnvironmentState.Managed)
+            throw new WeaveException(Fault.Conflict, $"Environment '{plan.Environment}' is being released.", "Adopt it again after that.");
+        if (await bench.Store.GetSnapshotAsync(plan.Snapshot, stop) is { State: not SnapshotState.Ready })
+            throw new WeaveException(Fault.Conflict, $"Snapshot '{plan.Snapshot}' is being deleted.", $"Choose another with `weave timeline {plan.Environment}`.");
+        var main = await bench.Store.GetWeaveAsync(plan.Environment, Weave.Main, stop);
+        await bench.Driver.InspectAsync(main.Machines[0].ToRef(), stop);
+    }
+
+    public Task UndoAsync(StepContext<VerifyPlan> context, CancellationToken stop) => Task.CompletedTask;
+}
+
+/// <summary>
+/// A step by which any weave is made, for the temporary one. Where it <paramref name="tells"/> of the snapshot, its failure is the outcome: a file is gone, or the hypervisor
+/// does not take what is stored. That space or memory has run out, or the hypervisor does not answer, says nothing about the snapshot and fails the operation.
+/// </summary>
+internal sealed class Revive(Bench bench, IStep<CreatePlan> step, bool tells) : IStep<VerifyPlan>
+{
+    private const int Enough = 3;
+
+    public string Name => step.Name;
+    public AfterCrash AfterCrash => step.AfterCrash;
+
+    public async Task DoAsync(StepContext<VerifyPlan> context, CancellationToken stop)
+    {
+        var plan = context.Plan;
+        if (plan.Verdict is not null) return;
+        var within = Within(context);
+        plan.BeganAt = bench.Now;
+        try
+        {
+            await step.DoAsync(within, stop);
+            context.Note = within.Note;
+        }
+        catch (WeaveException e) when (tells && e.Fault != Fault.Exhausted)
+        {
+            if (e.IsTransient && (++plan.Refusals < Enough || !await AnswersAsync(plan, stop))) throw;
+            plan.Verdict = new(bench.Now, false, VerifyProbe.LevelOf(plan), VerifyProbe.Describe(plan), $"it cannot be revived: {e.Message.TrimEnd('.')}", null);
+            context.Note = e.Message;
+        }
+    }
+
+    public Task UndoAsync(StepContext<VerifyPlan> context, CancellationToken stop) => step.UndoAsync(Within(context), stop);
+
+    private static StepContext<CreatePlan> Within(StepContext<VerifyPlan> context) => new(context.Operation, context.Lease, context.Plan.Revival, context.Progress, (_, stop) => context.SavePlanAsync(stop));
+
+    private async Task<bool> AnswersAsync(VerifyPlan plan, CancellationToken stop)
+    {
+        try
+        {
+            var main = await bench.Store.GetWeaveAsync(plan.Environment, Weave.Main, stop);
+            await bench.Driver.InspectAsync(main.Machines[0].ToRef(), stop);
+            return true;
+        }
+        catch (WeaveException)
+        {
+            return false;
+        }
+    }
+}
+
+/// <summary>Asks the revived machines. No answer is an outcome, too.</summary>
+internal sealed class AskRevived(VerifyProbe probe) : IStep<VerifyPlan>
+{
+    public string Name => "probe";
+
+    public async Task DoAsync(StepContext<VerifyPlan> context, CancellationToken stop)
+    {
+        var plan = context.Plan;
+        if (plan.Verdict is not null) return;
+        context.Progress.Report(new($"waiting for {VerifyProbe.Describe(plan)}"));
+        var verdict = await probe.AskAsync(plan, stop);
+        // A machine that waited for a service to start again has not been slow by that.
+        plan.Verdict = context.Operation.State == OperationState.Queued ? verdict : verdict with { FirstReply = null };
+        context.Note = verdict.Passed ? $"passed: {verdict.Probe}" : $"failed: {verdict.Reason}";
+    }
+
+    public Task UndoAsync(StepContext<VerifyPlan> context, CancellationToken stop) => Task.CompletedTask;
+}
+
+/// <summary>Writes the outcome to the snapshot.</summary>
+internal sealed class RecordVerification(Bench bench) : IStep<VerifyPlan>
+{
+    public string Name => "record";
+
+    public async Task DoAsync(StepContext<VerifyPlan> context, CancellationToken stop)
+    {
+        if (await bench.Store.FindSnapshotAsync(context.Plan.Snapshot, stop) is { } snapshot)
+            await bench.Store.CommitAsync(new StoreChange { PutSnapshots = [snapshot with { Verification = VerifyResult.VerificationOf(context.Plan) }] }, context.Lease, stop);
+    }
+
+    public Task UndoAsync(StepContext<VerifyPlan> context, CancellationToken stop) => Task.CompletedTask;
+}
+
+/// <summary>The temporary weave goes: all that the steps made is taken back, the last one first.</summary>
+internal sealed class RemoveRevived(IReadOnlyList<Revive> steps) : IStep<VerifyPlan>
+{
+    public string Name => "remove";
+
+    public async Task DoAsync(StepContext<VerifyPlan> context, CancellationToken stop)
+    {
+        foreach (var step in steps.Reverse()) await step.UndoAsync(context, stop);
+    }
+
+    public Task UndoAsync(StepContext<VerifyPlan> context, CancellationToken stop) => Task.CompletedTask;
+}
