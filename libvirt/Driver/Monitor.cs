@@ -38,10 +38,11 @@ internal static class Monitor
 
     /// <summary>Has QEMU keep a copy of an open descriptor, for its own sake, until <see cref="ReleaseFilesAsync"/> (`add-fd`, in a set of its own).</summary>
     /// <param name="mark">Written beside it (`opaque`); by it the copy is found again.</param>
-    public static async Task KeepFileAsync(LibvirtDomain domain, string mark, int file, CancellationToken stop)
+    /// <returns>Number of the set: QEMU opens the copy as `/dev/fdset/NUMBER` where a command wants a path, with exactly the access that the descriptor has.</returns>
+    public static async Task<long> KeepFileAsync(LibvirtDomain domain, string mark, int file, CancellationToken stop)
     {
         using var reply = await domain.MonitorCommandWithFilesAsync(Text("add-fd", new JsonObject { ["opaque"] = mark }), [file], stop);
-        Answer("add-fd", reply.Json);
+        return Answer("add-fd", reply.Json).GetProperty("fdset-id").GetInt64();
     }
 
     /// <summary>Has QEMU close all descriptors that it keeps under a mark.</summary>

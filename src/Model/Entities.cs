@@ -146,7 +146,7 @@ public sealed record SnapshotMachine
     public MemoryImage? Memory { get; init; }
     /// <summary>Copies of the machine's state files as they were at the instant; a kind that had no file yet is missing.</summary>
     public IReadOnlyList<StateFile> States { get; init; } = [];
-    /// <summary>How the memory was captured: "background", "live", "suspended", "disk", or "off".</summary>
+    /// <summary>How the memory was captured: "background", "live", "private", "suspended", "disk", or "off".</summary>
     public required string Method { get; init; }
     /// <summary>Why a better method was not used, or null.</summary>
     public string? Reason { get; init; }

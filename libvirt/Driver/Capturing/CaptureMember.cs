@@ -16,6 +16,8 @@ internal enum MemoryMethod
     Background,
     /// <summary>RAM streamed while the guest runs; what it changed meanwhile, and the device state, while it is suspended.</summary>
     Live,
+    /// <summary>The machine's own pages of a base that it maps, copied while it is suspended.</summary>
+    Private,
     /// <summary>The machine was paused already, and stays so until its RAM has been written.</summary>
     Suspended,
 }
@@ -37,6 +39,9 @@ internal sealed class CaptureMember(CaptureMachine machine) : IDisposable
     public IReadOnlyList<HeldState> States { get; set; } = [];
     public string? SnapshotXml { get; set; }
     public CapturePipe? Pipe { get; set; }
+    /// <summary>Its background snapshot has begun, and waits to write.</summary>
+    public bool Begun { get; set; }
+    public PrivatePath? Private { get; set; }
     public bool Frozen { get; set; }
     /// <summary>Set between our suspend and the moment that the machine runs again.</summary>
     public bool HeldByUs { get; set; }
@@ -48,9 +53,13 @@ internal sealed class CaptureMember(CaptureMachine machine) : IDisposable
     public string Name => Machine.Machine.HypervisorName;
     public TimeSpan Pause => Resumed == 0 || SuspendStarted == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(SuspendStarted, Resumed);
 
+    /// <summary>Adds to the reason why no better method was used.</summary>
+    public void Because(string reason) => Reason = Reason is null ? reason : $"{Reason}; {reason}";
+
     public void Dispose()
     {
         Pipe?.Dispose();
+        Private?.Dispose();
         Domain?.Dispose();
     }
 }

@@ -20,11 +20,14 @@ namespace WeaveHypervisor.Libvirt.Capturing;
 /// </summary>
 internal sealed partial class CapturePipe : IDisposable
 {
-    private const string Mark = "weave-capture";
+    /// <summary>Name of all descriptors that QEMU is given for a capture.</summary>
+    internal const string Mark = "weave-capture";
     /// <summary>Opens the pipe, says so, and waits for a line; where its input ends without one, the process that was to write it is dead, and it reads what is left.</summary>
     private const string ReadOn = """exec 3< "$1" || exit 1; echo ready; exec > /dev/null 2>&1; read -r line && exit 0; exec cat <&3""";
     private readonly AnonymousPipeServerStream _pipe;
     private readonly Process _standIn;
+
+    private readonly TaskCompletionSource _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private CapturePipe(AnonymousPipeServerStream pipe, Process standIn) => (_pipe, _standIn) = (pipe, standIn);
 
@@ -34,9 +37,16 @@ internal sealed partial class CapturePipe : IDisposable
     /// <summary>Ends when the whole stream has been read, also where it ends with an error.</summary>
     public Task<SplitResult> Split { get; private set; } = null!;
 
+    /// <summary>True once the pipe is read.</summary>
+    public bool IsOpen => _gate.Task.IsCompleted;
+
+    /// <summary>Lets the stream flow. No effect where it flows.</summary>
+    public void Open() => _gate.TrySetResult();
+
     /// <summary>Gives a machine's QEMU the write end, and begins to split what comes.</summary>
     /// <param name="note">Called with the pipe's name before QEMU has it; what <see cref="Reopen"/> needs after a crash.</param>
-    public static async Task<CapturePipe> OpenAsync(LibvirtDomain domain, CaptureMachine machine, FileOwner? owner, Action<string> note, IProgress<long>? progress, CancellationToken stop)
+    /// <param name="shut">The pipe is filled, so that QEMU waits with the first byte of its stream, until <see cref="Open"/>.</param>
+    public static async Task<CapturePipe> OpenAsync(LibvirtDomain domain, CaptureMachine machine, FileOwner? owner, Action<string> note, IProgress<long>? progress, CancellationToken stop, bool shut = false)
     {
         var pipe = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None, 1 << 20);
         Process? standIn = null;
@@ -46,12 +56,21 @@ internal sealed partial class CapturePipe : IDisposable
             var path = $"/proc/{Environment.ProcessId.ToString(CultureInfo.InvariantCulture)}/fd/{readEnd.ToString(CultureInfo.InvariantCulture)}";
             note(new FileInfo(path).LinkTarget!);
             standIn = await StandInAsync(path, stop);
+            var filling = shut ? Fill(pipe) : 0;
             await Monitor.KeepFileAsync(domain, Mark, readEnd, stop);
             await Monitor.PassFileAsync(domain, Mark, (int)pipe.ClientSafePipeHandle.DangerousGetHandle(), stop);
             // QEMU holds the only write end now: when it closes it, the stream ends.
             pipe.DisposeLocalCopyOfClientHandle();
             var splitter = new MigrationStreamSplitter { Owner = owner, Base = machine.Newest };
-            return new(pipe, standIn) { Split = Task.Run(() => ReadAsync(splitter, pipe, machine, progress, stop), CancellationToken.None) };
+            var made = new CapturePipe(pipe, standIn);
+            if (!shut) made.Open();
+            made.Split = Task.Run(async () =>
+            {
+                await made._gate.Task;
+                await pipe.ReadExactlyAsync(new byte[filling], CancellationToken.None);
+                return await ReadAsync(splitter, pipe, machine, progress, stop);
+            }, CancellationToken.None);
+            return made;
         }
         catch
         {
@@ -59,6 +78,17 @@ internal sealed partial class CapturePipe : IDisposable
             if (standIn is not null) Dismiss(standIn);
             throw;
         }
+    }
+
+    /// <summary>Writes as much into the empty pipe as it holds.</summary>
+    private static int Fill(AnonymousPipeServerStream pipe)
+    {
+        var capacity = GetFlags(pipe.ClientSafePipeHandle, GetPipeSize, 0);
+        if (capacity <= 0) throw new IOException("The size of a pipe is not known.");
+        using var file = new SafeFileHandle(pipe.ClientSafePipeHandle.DangerousGetHandle(), ownsHandle: false);
+        using var stream = new FileStream(file, FileAccess.Write, bufferSize: 0);
+        stream.Write(new byte[capacity]);
+        return capacity;
     }
 
     private static async Task<Process> StandInAsync(string path, CancellationToken stop)
@@ -141,6 +171,7 @@ internal sealed partial class CapturePipe : IDisposable
     /// <summary>Only after <see cref="EndAsync"/>, or where QEMU has ended: the pipe must not lose its reader before.</summary>
     public void Dispose()
     {
+        Open();
         _pipe.Dispose();
         Dismiss(_standIn);
     }
@@ -163,11 +194,14 @@ internal sealed partial class CapturePipe : IDisposable
     }
 
     // open(2) and fcntl(2) of Linux.
-    private const int OpenReadOnly = 0, OpenNonBlocking = 0x800, OpenCloseOnExec = 0x80000, SetStatusFlags = 4;
+    private const int OpenReadOnly = 0, OpenNonBlocking = 0x800, OpenCloseOnExec = 0x80000, SetStatusFlags = 4, GetPipeSize = 1032;
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial SafeFileHandle Open(string path, int flags);
 
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     private static partial int SetFlags(SafeFileHandle file, int command, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int GetFlags(SafePipeHandle file, int command, int argument);
 }

@@ -7,6 +7,11 @@ namespace WeaveHypervisor.Libvirt.Memory;
 /// <summary>One page of RAM: address in the main block, a multiple of 4096, and its 4096 bytes.</summary>
 public readonly record struct RamPage(long Address, ReadOnlyMemory<byte> Data);
 
+/// <summary>Present content of a RAM block: of the main one the pages that differ from the base, of any other all its pages.</summary>
+/// <param name="Length">Bytes of the block, which must be those that the stream has of it.</param>
+/// <param name="Pages">Each page is used before the next is asked for.</param>
+public sealed record RamContent(string Block, long Length, IEnumerable<RamPage> Pages);
+
 /// <summary>
 /// Writes an ordinary migration stream again from a memory image, for a machine whose RAM cannot be mapped from the flat file (NUMA cells, hugepages,
 /// a confined QEMU). Pages that the device state holds, because they differ from a shared base, come after those of the flat file, and win. Zero pages are not sent: RAM of a machine that waits for a migration is zero.
@@ -24,7 +29,7 @@ public static class WholeStreamWriter
         using (flat)
         {
             await using var device = OpenDeviceState(deviceStatePath);
-            await RamInjection.CopyAsync(device, to, blockName, dropMain: false, main => PagesOf(flat, main, facts.Length, flatPath, progress), () => true, stop);
+            await RamInjection.CopyAsync(device, to, blockName, [], main => PagesOf(flat, main, facts.Length, flatPath, progress), () => true, stop);
         }
     }
 
@@ -56,7 +61,7 @@ public static class WholeStreamWriter
 
 /// <summary>
 /// Makes the device-state stream of a machine whose RAM is a private map of a base: the base's RAM section with the pages that differ put into it, then the device sections
-/// that QEMU saved now. Started on the base's flat file, it gives the machine as it is now.
+/// that QEMU saved now. Started on the base's flat file, it gives the machine as it is now. Blocks of which no content is given (firmware) are as the base's stream has them.
 /// </summary>
 public static class DeviceStateJoiner
 {
@@ -64,8 +69,8 @@ public static class DeviceStateJoiner
     /// Writes <paramref name="resultPath"/>, 0600 and synced, whole or not at all. Differing pages that the base's stream held are left out: the private map has them among its own.
     /// </summary>
     /// <param name="deviceSections">What `xen-save-devices-state` wrote: a stream of device sections without RAM.</param>
-    /// <param name="pages">Pages of the main block that differ from the base; each is used before the next is asked for.</param>
-    public static async Task JoinAsync(string baseDeviceStatePath, Stream deviceSections, IEnumerable<RamPage> pages, string resultPath, FileOwner? owner, CancellationToken stop)
+    /// <param name="contents">The main block, and others that may have changed.</param>
+    public static async Task JoinAsync(string baseDeviceStatePath, Stream deviceSections, IReadOnlyList<RamContent> contents, string resultPath, FileOwner? owner, CancellationToken stop)
     {
         try
         {
@@ -74,7 +79,7 @@ public static class DeviceStateJoiner
                 try
                 {
                     await using (var head = WholeStreamWriter.OpenDeviceState(baseDeviceStatePath))
-                        await RamInjection.CopyAsync(head, file, null, dropMain: true, _ => pages, () => false, stop);
+                        await RamInjection.CopyAsync(head, file, null, contents, null, () => false, stop);
                     var magic = new byte[8];
                     await deviceSections.ReadExactlyAsync(magic, stop);
                     if (!magic.AsSpan().SequenceEqual((ReadOnlySpan<byte>)[0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3])) throw Damaged(0, "the saved device state does not begin as one");
@@ -107,12 +112,14 @@ public static class DeviceStateJoiner
     }
 }
 
-/// <summary>Copies a migration stream, puts a section part with more pages of the main block behind RAM's start section, and may rename that block.</summary>
+/// <summary>Copies a migration stream, puts a section part with more pages behind RAM's start section, leaves out all other pages of blocks that are given anew, and may rename the main block.</summary>
 internal static class RamInjection
 {
-    public static async Task CopyAsync(Stream from, Stream to, string? blockName, bool dropMain, Func<RamBlock, IEnumerable<RamPage>> pages, Func<bool> withDevices, CancellationToken stop)
+    /// <param name="anew">Blocks whose pages are these, and no others.</param>
+    /// <param name="more">Pages of the main block that come before those of the stream.</param>
+    public static async Task CopyAsync(Stream from, Stream to, string? blockName, IReadOnlyList<RamContent> anew, Func<RamBlock, IEnumerable<RamPage>>? more, Func<bool> withDevices, CancellationToken stop)
     {
-        using var sink = new Sink(to, blockName, dropMain, pages, withDevices);
+        using var sink = new Sink(to, blockName, anew, more, withDevices);
         try
         {
             await new MigrationStreamWalker(from, sink, null).WalkAsync(stop);
@@ -126,11 +133,12 @@ internal static class RamInjection
         }
     }
 
-    private sealed class Sink(Stream to, string? blockName, bool dropMain, Func<RamBlock, IEnumerable<RamPage>> pages, Func<bool> withDevices) : IMigrationSink, IDisposable
+    private sealed class Sink(Stream to, string? blockName, IReadOnlyList<RamContent> anew, Func<RamBlock, IEnumerable<RamPage>>? more, Func<bool> withDevices) : IMigrationSink, IDisposable
     {
         private const int DrainAt = 1 << 20;
         private readonly MemoryStream _pending = new(DrainAt + (1 << 16));
         private IReadOnlyList<RamBlock> _blocks = [];
+        private bool[] _dropped = [];
         private int _main;
 
         public void Copy(ReadOnlySpan<byte> bytes) => _pending.Write(bytes);
@@ -139,20 +147,24 @@ internal static class RamInjection
         {
             _main = BlockChoice.Main(blocks, blocks.Any(b => b.Name == MigrationStreamSplitter.SharedBlock) ? MigrationStreamSplitter.SharedBlock : null);
             _blocks = blockName is null ? blocks : BlockChoice.Renamed(blocks, _main, blockName);
+            foreach (var content in anew)
+                if (!blocks.Any(b => b.Name == content.Block && b.Length == content.Length))
+                    throw new WeaveException(Fault.DataLoss, $"The device state that the machine was started from has no RAM block {Ids.Quote(content.Block)} of {content.Length} bytes.", "Take the snapshot with `--disk-only`.");
+            _dropped = [.. blocks.Select(b => anew.Any(c => c.Block == b.Name))];
             WriteBlocks(_pending, _blocks);
             return _main;
         }
 
         public void Page(int block, long address, ReadOnlySpan<byte> data)
         {
-            if (dropMain && block == _main) return;
+            if (_dropped[block]) return;
             WritePageHead(_pending, _blocks[block].Name, address, MigrationFormat.Page);
             _pending.Write(data);
         }
 
         public void Filled(int block, long address, byte fill)
         {
-            if (dropMain && block == _main) return;
+            if (_dropped[block]) return;
             WritePageHead(_pending, _blocks[block].Name, address, ZeroPage);
             _pending.WriteByte(fill);
         }
@@ -160,17 +172,23 @@ internal static class RamInjection
         public async ValueTask RamStartedAsync(uint section, CancellationToken stop)
         {
             WriteSectionHead(_pending, SectionPart, section);
+            if (more is not null) await PagesAsync(_blocks[_main], more(_blocks[_main]), stop);
+            foreach (var content in anew) await PagesAsync(new(content.Block, content.Length), content.Pages, stop);
+            WriteEndOfPart(_pending);
+            WriteFooter(_pending, section);
+        }
+
+        private async ValueTask PagesAsync(RamBlock block, IEnumerable<RamPage> pages, CancellationToken stop)
+        {
             var again = false;
-            foreach (var page in pages(_blocks[_main]))
+            foreach (var page in pages)
             {
-                if (page.Address % PageSize != 0 || page.Address < 0 || page.Address > _blocks[_main].Length - PageSize || page.Data.Length != PageSize)
-                    throw new WeaveException(Fault.Internal, $"A page at {page.Address} does not fit into RAM of {_blocks[_main].Length} bytes.");
-                WritePage(_pending, _blocks[_main].Name, page, again);
+                if (page.Address % PageSize != 0 || page.Address < 0 || page.Address > block.Length - PageSize || page.Data.Length != PageSize)
+                    throw new WeaveException(Fault.Internal, $"A page at {page.Address} does not fit into RAM of {block.Length} bytes.");
+                WritePage(_pending, block.Name, page, again);
                 again = true;
                 if (_pending.Length >= DrainAt) await DrainAsync(stop);
             }
-            WriteEndOfPart(_pending);
-            WriteFooter(_pending, section);
         }
 
         public bool DevicesFollow() => withDevices();

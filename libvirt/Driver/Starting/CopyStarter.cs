@@ -96,8 +96,17 @@ internal sealed class CopyStarter(DriverContext context, StateKeeper states, Fun
             if (backing.Element("source") is not null || backing.Element("access") is not null) return "the machine's memory has a backend of its own";
         }
         if (domain.Element("maxMemory") is not null || domain.Element("devices")?.Element("memory") is not null) return "the machine has memory slots";
+        // QEMU punches what a balloon takes out of the file behind a mapping, also behind a private one: a base must never be under a balloon that may grow.
+        if (domain.Element("devices")?.Elements("memballoon").FirstOrDefault(b => (string?)b.Attribute("model") is not "none") is { } balloon)
+        {
+            if ((string?)balloon.Attribute("freePageReporting") == "on") return "its balloon gives free pages back, which QEMU would take out of the image that copies share";
+            if (Kibibytes(domain.Element("currentMemory")) is { } current && current < Kibibytes(domain.Element("memory"))) return "its balloon is inflated, and might take more out of the image that copies share";
+        }
         return File.Exists(image.FlatPath) ? null : "the flat memory file is missing";
     }
+
+    /// <summary>An amount of memory in a definition that libvirt wrote; null where there is none.</summary>
+    private static long? Kibibytes(XElement? amount) => amount is not null && (string?)amount.Attribute("unit") is null or "KiB" && long.TryParse(amount?.Value, out var value) ? value : null;
 
     private async Task LoadAsync(LibvirtDomain domain, CopyMachine copy, CancellationToken stop)
     {

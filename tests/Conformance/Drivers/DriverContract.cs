@@ -251,6 +251,86 @@ public abstract class DriverContract
     });
 
     [Fact]
+    public Task A_further_capture_may_stand_on_the_base_of_the_one_before_and_is_whole_nevertheless() => WithAsync(1, async (bench, stage) =>
+    {
+        var (_, first) = await stage.CaptureAsync(memory: true);
+        await bench.OrderAsync(stage.AddressOf(0), "between", Stop);
+        var nonce = (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Nonce;
+        var (request, second) = await stage.CaptureAsync(memory: true, first);
+        var (made, image) = (first.Machines[0].Memory!, second.Machines[0].Memory!);
+        Assert.Equal((false, made.RamBytes, made.MainBlock), (made.SharesBase, image.RamBytes, image.MainBlock));
+        Assert.Equal(image.SharesBase ? made.FlatPath : request.Machines[0].FlatPath, image.FlatPath);
+        if (stage.Driver.Capabilities.MemorySharing) Assert.True(image.SharesBase && image.StoredBytes < made.RamBytes / 4, $"{image.SharesBase}, {image.StoredBytes} bytes");
+        // What only the first needs may go.
+        await stage.Driver.DeleteFilesAsync([made.DeviceStatePath], Stop);
+        var (_, facts, copies) = await stage.PrepareCopyAsync(request, second);
+        Assert.Equal(stage.Driver.Capabilities.MemorySharing ? "shared" : "whole", Assert.Single(await stage.Driver.InstantiateAsync(copies, null, Stop)).Method);
+        var copy = await bench.AskAsync(facts.Addresses[0].Outer, true, Stop);
+        Assert.Equal(nonce, copy!.Nonce);
+        Assert.Equal(["between"], copy.Orders);
+        // Undone, it leaves the base alone, which is not its own.
+        await stage.Driver.AbandonCaptureAsync(request, Stop);
+        Assert.Equal((true, false), (File.Exists(made.FlatPath), File.Exists(image.DeviceStatePath)));
+    });
+
+    [Fact]
+    public Task Copies_of_copies_go_on_where_each_of_them_was() => WithAsync(1, async (bench, stage) =>
+    {
+        var nonce = (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Nonce;
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var first = result.Machines[0].Memory!;
+        var orders = new List<string>();
+        InstantiateRequest? before = null;
+        for (var generation = 1; generation <= 3; generation++)
+        {
+            var (_, facts, copies) = await stage.PrepareCopyAsync(capture, result);
+            await stage.Driver.InstantiateAsync(copies, null, Stop);
+            if (before is not null) await stage.Driver.RetireAsync(before.Machines[0].Machine, Stop);
+            before = copies;
+            var copy = await bench.AskAsync(facts.Addresses[0].Outer, true, Stop);
+            Assert.Equal(nonce, copy!.Nonce);
+            Assert.Equal(orders, copy.Orders);
+            orders.Add($"generation{generation}");
+            await bench.OrderAsync(facts.Addresses[0].Outer, orders[^1], Stop);
+            capture = stage.PlanCapture(copies);
+            result = await stage.Driver.CaptureAsync(capture, null, Stop);
+            var captured = Assert.Single(result.Machines);
+            Assert.Equal((RunState.Running, Consistency.Machine), (captured.RunState, result.Consistency));
+            Assert.Equal(nonce, (await bench.AskAsync(facts.Addresses[0].Outer, true, Stop))!.Nonce);
+            if (!stage.Driver.Capabilities.MemorySharing) continue;
+            Assert.Equal(("private", null, true, first.FlatPath), (captured.Method, captured.Reason, captured.Memory!.SharesBase, captured.Memory.FlatPath));
+            Assert.True(captured.Memory.StoredBytes < first.RamBytes / 4, $"{captured.Memory.StoredBytes} bytes");
+        }
+    });
+
+    [Fact]
+    public Task Members_that_got_their_memory_in_different_ways_are_captured_at_one_instant() => WithAsync(2, async (bench, stage) =>
+    {
+        var nonces = new[] { (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Nonce, (await bench.AskAsync(stage.AddressOf(1), true, Stop))!.Nonce };
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var (_, facts, copies) = await stage.PrepareCopyAsync(capture, result);
+        // One has its memory, the other is booted, although the capture is told that both may map an image.
+        await stage.Driver.InstantiateAsync(copies with { Machines = [copies.Machines[0], copies.Machines[1] with { Memory = null }] }, null, Stop);
+        string Outer(int i) => facts.Addresses.Single(a => a.Machine == stage[i].Name).Outer;
+        var booted = (await bench.AskAsync(Outer(1), true, Stop))!.Nonce;
+        Assert.NotEqual(nonces[1], booted);
+        // The user pauses one of them: it stays so.
+        await stage.Driver.ChangePowerAsync([copies.Machines[0].Machine], PowerChange.Pause, TimeSpan.FromSeconds(30), Stop);
+        capture = stage.PlanCapture(copies);
+        result = await stage.Driver.CaptureAsync(capture, null, Stop);
+        Assert.Equal((Consistency.Machine, RunState.Paused, RunState.Running), (result.Consistency, result.Machines[0].RunState, result.Machines[1].RunState));
+        Assert.Equal(RunState.Paused, (await stage.Driver.InspectAsync(copies.Machines[0].Machine, Stop))!.RunState);
+        if (stage.Driver.Capabilities.MemorySharing) Assert.Equal("private", result.Machines[0].Method);
+        Assert.NotEqual("private", result.Machines[1].Method);
+        foreach (var machine in copies.Machines) await stage.Driver.RetireAsync(machine.Machine, Stop);
+
+        var (_, again, both) = await stage.PrepareCopyAsync(capture, result);
+        await stage.Driver.InstantiateAsync(both, null, Stop);
+        Assert.Equal((nonces[0], booted), ((await bench.AskAsync(again.Addresses.Single(a => a.Machine == stage[0].Name).Outer, true, Stop))!.Nonce,
+            (await bench.AskAsync(again.Addresses.Single(a => a.Machine == stage[1].Name).Outer, true, Stop))!.Nonce));
+    });
+
+    [Fact]
     public Task A_copy_without_memory_boots_on_the_captured_disk() => WithAsync(1, async (bench, stage) =>
     {
         await bench.OrderAsync(stage.AddressOf(0), "before", Stop);

@@ -4,7 +4,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Conformance.Drivers;
 
 /// <summary>An adopted environment as a caller of the driver keeps it: which layers are live, what was captured. Stands in for the store.</summary>
-internal sealed class DriverStage(DriverBench bench, CancellationToken stop) : IAsyncDisposable
+public sealed class DriverStage(DriverBench bench, CancellationToken stop) : IAsyncDisposable
 {
     private readonly Dictionary<(MachineName, VolumeName), LayerRef> _heads = [];
     private readonly Dictionary<(MachineName, VolumeName), List<LayerRef>> _above = [];
@@ -41,7 +41,8 @@ internal sealed class DriverStage(DriverBench bench, CancellationToken stop) : I
         Driver = bench.NewDriver();
     }
 
-    public CaptureRequest PlanCapture(bool memory)
+    /// <param name="newest">An earlier capture of the same machines, whose images are the newest of their line.</param>
+    public CaptureRequest PlanCapture(bool memory, CaptureResult? newest = null)
     {
         var snapshot = SnapshotId.New(TimeProvider.System);
         return new()
@@ -56,10 +57,29 @@ internal sealed class DriverStage(DriverBench bench, CancellationToken stop) : I
                     var id = LayerId.New(TimeProvider.System);
                     var target = Examined.Blueprint.Machine(m.Machine.Name).Volumes.Single(b => b.Name == v.Volume).Target;
                     return new CaptureVolume(v.Volume, target, head, new(id, Driver.PlaceLayer(Environment, MainTag, id), Driver.Capabilities.LayerFormat, head.VirtualSize));
-                })], flat, state)
+                })], flat, state, null, newest?.Machines.Single(c => c.Name == m.Machine.Name).Memory)
                 {
                     States = [.. Examined.Blueprint.Machine(m.Machine.Name).States.Select(k => new CaptureState(k, Driver.PlaceState(Environment, snapshot, m.Machine.Name, k), null))],
                 };
+            })],
+        };
+    }
+
+    /// <summary>A capture of running copies, with memory: each may map the image that it was started from.</summary>
+    public CaptureRequest PlanCapture(InstantiateRequest copies)
+    {
+        var snapshot = SnapshotId.New(TimeProvider.System);
+        return new()
+        {
+            Environment = Environment, Snapshot = snapshot, Memory = true,
+            Machines = [.. copies.Machines.Select(m =>
+            {
+                var (flat, state) = Driver.PlaceMemory(Environment, snapshot, m.Machine.Name);
+                return new CaptureMachine(m.Machine, true, [.. m.Heads.Select(h =>
+                {
+                    var id = LayerId.New(TimeProvider.System);
+                    return new CaptureVolume(h.Volume, h.Target, h.Head, new(id, Driver.PlaceLayer(Environment, copies.Tag, id), Driver.Capabilities.LayerFormat, h.Head.VirtualSize));
+                })], flat, state, m.Memory, m.Memory);
             })],
         };
     }
@@ -76,9 +96,9 @@ internal sealed class DriverStage(DriverBench bench, CancellationToken stop) : I
             }
     }
 
-    public async Task<(CaptureRequest Request, CaptureResult Result)> CaptureAsync(bool memory)
+    public async Task<(CaptureRequest Request, CaptureResult Result)> CaptureAsync(bool memory, CaptureResult? newest = null)
     {
-        var request = PlanCapture(memory);
+        var request = PlanCapture(memory, newest);
         var result = await Driver.CaptureAsync(request, null, stop);
         Switched(request);
         return (request, result);

@@ -52,6 +52,39 @@ public sealed class CapturePipeTests
     }
 
     [Fact]
+    public async Task A_guest_runs_on_while_its_snapshot_has_begun_and_waits_to_write()
+    {
+        await using var bench = new LibvirtBench();
+        await using var driver = bench.NewDriver();
+        var examined = await driver.ExamineAsync(await bench.GiveMachinesAsync(1, Stop), Stop);
+        var machine = examined.Machines[0].Machine;
+        var address = examined.Blueprint.Machine(machine.Name).Nics[0].Addresses[0];
+        await using var connection = await LibvirtConnection.OpenAsync("qemu:///system", cancellationToken: Stop);
+        using var domain = await connection.LookupDomainAsync(machine.Uuid, Stop);
+        Assert.True(await BackgroundPath.WaitsAsync(domain, Stop), "this QEMU holds its lock while it begins a stream: give this test an older one");
+        var folder = Directory.CreateTempSubdirectory("weave-pipe");
+        try
+        {
+            await BackgroundPath.EnableAsync(domain, Stop);
+            using var pipe = await CapturePipe.OpenAsync(domain, new(machine, true, [], Path.Combine(folder.FullName, "m.ram"), Path.Combine(folder.FullName, "m.state")), null, _ => { }, null, Stop, shut: true);
+            await BackgroundPath.BeginAsync(domain, TimeProvider.System, Stop);
+            Assert.Equal((false, "setup", DomainState.Running), (pipe.IsOpen, (await Monitor.MigrationAsync(domain, Stop)).Status, (await domain.GetStateAsync(Stop)).State));
+            await bench.OrderAsync(address, "meanwhile", Stop);
+            domain.SuspendNow();
+            Assert.Equal(("setup", DomainState.Paused), ((await Monitor.MigrationAsync(domain, Stop)).Status, (await domain.GetStateAsync(Stop)).State));
+            pipe.Open();
+            var split = await pipe.Split.WaitAsync(TimeSpan.FromSeconds(60), Stop);
+            await CapturePipe.EndAsync(domain, TimeProvider.System, Stop);
+            Assert.Equal((96L << 20, "completed", DomainState.Running), (split.RamBytes, (await Monitor.MigrationAsync(domain, Stop)).Status, (await domain.GetStateAsync(Stop)).State));
+            Assert.Equal(["meanwhile"], (await bench.AskAsync(address, expected: true, Stop))!.Orders);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task A_transfer_that_never_began_is_forgotten()
     {
         await using var bench = new LibvirtBench();

@@ -27,6 +27,8 @@ public sealed class LibvirtBench : DriverBench
 
     internal const string Firmware = "/usr/share/OVMF/OVMF_CODE_4M.fd", Variables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
+    /// <summary>Model of the machines' video device.</summary>
+    public string Video { get; init; } = "none";
     public override string CopyPrefix => _prefix;
     public override int ServicePort => 80;
     public override (int, int) FreePorts { get; } = (RandomNumberGenerator.GetInt32(20000, 25000), RandomNumberGenerator.GetInt32(25000, 29999));
@@ -63,7 +65,7 @@ public sealed class LibvirtBench : DriverBench
                 <features><acpi/></features><devices>
                 <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda' bus='virtio'/></disk>
                 <interface type='network'><mac address='{Mac(i)}'/><source network='{Network}'/><model type='virtio'/></interface>
-                <serial type='pty'/><video><model type='none'/></video><memballoon model='none'/></devices></domain>
+                <serial type='pty'/><video><model type='{Video}'/></video><memballoon model='none'/></devices></domain>
                 """, stop, "define", "/dev/stdin");
             await VirshAsync(null, stop, "start", name);
             requests.Add(new(MachineName.Parse($"m{i}"), name));

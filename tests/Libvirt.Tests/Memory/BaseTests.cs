@@ -125,7 +125,7 @@ public sealed class BaseTests : IDisposable
         Assert.Equal(TestStream.PageOf(8), (await RamAsync(image.FlatPath, In("third.state")))[(2 * 4096)..(3 * 4096)]);
         // The private map of a copy of it is saved on the same base: what its own stream held is left out, the map has it among its own pages.
         using var sections = new MemoryStream(new TestStream().U32(0x5145564d).U32(3).Devices(description: false).ToArray());
-        await DeviceStateJoiner.JoinAsync(In("third.state"), sections, [new(2 * 4096, TestStream.PageOf(9))], In("joined.state"), null, Stop);
+        await DeviceStateJoiner.JoinAsync(In("third.state"), sections, [new("weave-ram", Pages * 4096, [new(2 * 4096, TestStream.PageOf(9))])], In("joined.state"), null, Stop);
         Assert.Equal(TestStream.PageOf(9), (await RamAsync(image.FlatPath, In("joined.state")))[(2 * 4096)..(3 * 4096)]);
     }
 

@@ -151,7 +151,7 @@ public sealed class MigrationStreamSplitterTests : IDisposable
         var joined = Path.Combine(_folder, "joined.state");
         using var sections = new MemoryStream(new TestStream().U32(0x5145564d).U32(3).Devices(description: false).ToArray());
         RamPage[] pages = [new(0, new byte[4096]), new(5 * 4096, TestStream.PageOf(50))];
-        await DeviceStateJoiner.JoinAsync(Device, sections, pages, joined, null, TestContext.Current.CancellationToken);
+        await DeviceStateJoiner.JoinAsync(Device, sections, [new("weave-ram", 64 * 4096, pages), new("pc.rom", 2 * 4096, [new(4096, TestStream.PageOf(51))])], joined, null, TestContext.Current.CancellationToken);
         var expected = File.ReadAllBytes(Flat);
         expected.AsSpan(0, 4096).Clear();
         TestStream.PageOf(50).CopyTo(expected, 5 * 4096);
@@ -159,6 +159,13 @@ public sealed class MigrationStreamSplitterTests : IDisposable
         await WholeStreamWriter.WriteAsync(Flat, joined, "pc.ram", whole, null, TestContext.Current.CancellationToken);
         await Split(whole.ToArray());
         Assert.Equal(expected, File.ReadAllBytes(Flat));
+        // Of a block that is given anew nothing is left of what the base's stream had.
+        var rom = new TestStream().Page(1, 51, "pc.rom").ToArray();
+        Assert.Equal((1, -1), (Count(File.ReadAllBytes(joined), rom), File.ReadAllBytes(joined).AsSpan().IndexOf(TestStream.PageOf(3))));
+        await Assert.ThrowsAsync<WeaveException>(() => DeviceStateJoiner.JoinAsync(Device, new MemoryStream(sections.ToArray()), [new("pc.rom", 4096, [])], joined + "2", null, TestContext.Current.CancellationToken));
+        Assert.False(File.Exists(joined + "2.part"));
+
+        static int Count(ReadOnlySpan<byte> all, ReadOnlySpan<byte> one) => all.Count(one);
     }
 
     private sealed class SlowStream(byte[] bytes, int readSize) : MemoryStream(bytes)
