@@ -5,9 +5,9 @@ namespace WeaveHypervisor.Model;
 
 /// <summary>
 /// Stopped: a machine that ran is off. Gone: the hypervisor knows it no more. Disk: it uses another file than its live layer. File: a layer or memory image that it needs is not there.
-/// Fence: something of its networks or gateway is missing. Unfinished: an operation could neither finish nor undo. Other: written by an earlier version.
+/// Space: the hypervisor paused a machine that could not write. Fence: something of its networks or gateway is missing. Unfinished: an operation could neither finish nor undo. Other: written by an earlier version.
 /// </summary>
-public enum DriftKind { Other, Stopped, Gone, Disk, File, Fence, Unfinished }
+public enum DriftKind { Other, Stopped, Gone, Disk, File, Fence, Unfinished, Space }
 
 /// <summary>One thing of a weave that something else changed.</summary>
 /// <param name="Text">What was found, for people, without a full stop at the end.</param>

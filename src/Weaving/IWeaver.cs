@@ -1,6 +1,7 @@
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Retention;
 
 namespace WeaveHypervisor.Weaving;
 
@@ -33,6 +34,10 @@ public interface IWeaver
 
     /// <summary>The timeline of an environment, snapshots and weaves as one tree.</summary>
     Task<Timeline> TimelineAsync(EnvironmentId environment, DateTimeOffset? from, DateTimeOffset? to, CancellationToken stop);
+    /// <summary>What a further snapshot of a weave (null: the active one) costs, and how many more the pool has room for. Asks for the pool's free space, not the hypervisor.</summary>
+    Task<SpaceForecast> ForecastAsync(EnvironmentId environment, WeaveId? weave, bool memory, CancellationToken stop);
+    /// <summary>The pool for the doctor: free space and floor, a forecast for each active weave, machines that the hypervisor paused because they could not write.</summary>
+    Task<IReadOnlyList<Finding>> LookAtPoolAsync(CancellationToken stop);
     /// <summary>Where a route can be reached, from stored facts.</summary>
     Task<IReadOnlyList<RouteView>> RoutesAsync(EnvironmentId environment, WeaveId? weave, CancellationToken stop);
     /// <summary>Compares the store with the host: what is left over, missing or changed; and repairs what can be where it is asked to. NotFound for a scope that is not there.</summary>

@@ -2,6 +2,7 @@ using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Branching;
+using WeaveHypervisor.Weaving.Retention;
 using WeaveHypervisor.Weaving.Traffic;
 
 namespace WeaveHypervisor.Weaving;
@@ -153,6 +154,7 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
                     if (facts.VolumePaths.TryGetValue(weave.Blueprint.Machine(machine.Name).Target(head.Volume), out var path) && path != expected)
                         Add(DriftKind.Disk, $"{machine.Name}/{head.Volume} is on {path}, not on {expected}");
                 }
+            if (facts?.Trouble is { } trouble) Add(DriftKind.Space, PoolLook.Describe(machine.Name, trouble));
             foreach (var head in machine.Heads)
                 foreach (var layer in HistoryFiles.ChainOf(layers, head.Layer).Where(l => missing.Contains(l.Path))) Add(DriftKind.File, $"{machine.Name}/{head.Volume} needs {layer.Path}, which is gone");
             if (state == RunState.Off && !(facts is null && weave.IsMain))
@@ -205,6 +207,7 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
     {
         DriftKind.Gone => $"Only its own definition may take its disks back: define it again on the hypervisor under its name and UUID (`weave show {weave} --json` has both), on the disk files that are listed there.",
         DriftKind.Disk => "Which file has the newest data is for whoever changed it to say; nothing was switched back. Give the machine its layer again, or release the environment.",
+        DriftKind.Space => $"Free space in the pool, or look at the kernel log for the disk below; then let it go on with `weave resume {weave}`: the write is tried again and nothing is lost.",
         DriftKind.File => "Put the file back where it was, from a backup.",
         _ => $"See `weave show {weave}`.",
     };

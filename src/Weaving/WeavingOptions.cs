@@ -10,6 +10,8 @@ public sealed class WeavingOptions
     public string Host { get; set; } = "local";
     /// <summary>Bytes that must stay free in the pool after everything that an operation promises is written. At least 0.</summary>
     public long ReservedBytes { get; set; } = 512L << 20;
+    /// <summary>Bytes that automatic snapshots leave free in the pool, for the machines' own writes and for what people ask for; at least <see cref="ReservedBytes"/>.</summary>
+    public long FloorBytes { get; set; } = 2L << 30;
     /// <summary>Bytes set aside for each new layer when space is checked: its header, tables and first writes. At least 0.</summary>
     public long BytesPerLayer { get; set; } = 1L << 20;
     /// <summary>Layers of one disk, the adopted file among them, beyond which no further snapshot is taken, 2–190. QEMU and libvirt open chains of at most 200 files, and the adopted file may have backing files of its own.</summary>
@@ -29,6 +31,7 @@ public sealed class WeavingOptions
         var wrong = new List<string>();
         if (!Ids.IsName(Host)) wrong.Add($"Weaving:Host {Ids.Quote(Host)} is not a name: use lower-case letters, digits and hyphens.");
         if (ReservedBytes < 0) wrong.Add("Weaving:ReservedBytes must be 0 or more.");
+        if (FloorBytes < ReservedBytes) wrong.Add("Weaving:FloorBytes must be at least ReservedBytes.");
         if (BytesPerLayer < 0) wrong.Add("Weaving:BytesPerLayer must be 0 or more.");
         if (MaxChainLength is < 2 or > 190) wrong.Add("Weaving:MaxChainLength must be 2 to 190.");
         if (FirstPort is < 1024 or > 65535) wrong.Add("Weaving:FirstPort must be 1024 to 65535.");

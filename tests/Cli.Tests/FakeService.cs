@@ -61,7 +61,7 @@ internal sealed class FakeService : HttpMessageHandler
     {
         "version" => Answer(200, new VersionView("WeaveHypervisor", "0.1.0", "libvirt"), Json.VersionView),
         "environments" => Answer(200, new Page<EnvironmentView>([Samples.Shop]), Json.PageEnvironmentView),
-        "environments/shop" => Answer(200, Samples.Shop, Json.EnvironmentView),
+        "environments/shop" => Answer(200, Samples.Shop with { Space = new("/pool", 9L << 30, 2L << 30, 100L << 20, 1L << 30, 62, 5) }, Json.EnvironmentView),
         "environments/shop/timeline" => Answer(200, Samples.Timeline, Json.TimelineView),
         "environments/shop/snapshots" => Answer(200, new Page<SnapshotView>([.. Samples.Timeline.Snapshots]), Json.PageSnapshotView),
         "snapshots/snap-1" => Answer(200, Samples.Timeline.Snapshots[0] with { Files = Samples.Files }, Json.SnapshotView),

@@ -58,11 +58,18 @@ internal static class EnvironmentCommands
             if (output.IsJson) output.Json(e, V1Json.Default.EnvironmentView);
             else output.Facts([("name", e.Name), ("state", e.State), ("host", e.Host), ("adopted", Times.Show(e.AdoptedAt, verb.Host.Zone)), ("active weave", e.ActiveWeave), ("active before", e.PreviousActiveWeave),
                 ("machines", string.Join(", ", e.Machines)), ("networks", string.Join(", ", e.Networks.Select(n => n.Gateway is null ? n.Name : $"{n.Name} ({n.Gateway}/{n.PrefixLength})"))),
-                .. e.Volumes.Select(v => ("volume " + v.Name, (string?)$"{v.Path} ({v.Format})")), ("weaves", $"{e.Weaves}"), ("snapshots", $"{e.Snapshots}")]);
+                .. e.Volumes.Select(v => ("volume " + v.Name, (string?)$"{v.Path} ({v.Format})")), ("weaves", $"{e.Weaves}"), ("snapshots", $"{e.Snapshots}"), .. SpaceOf(e.Space)]);
             return ExitCodes.Done;
         });
         return command;
     }
+
+    private static IEnumerable<(string, string?)> SpaceOf(SpaceView? space) => space is null ? [] :
+    [
+        ("pool", $"{space.Path}: {Times.Bytes(space.FreeBytes)} free, floor {Times.Bytes(space.FloorBytes)}"),
+        ("a snapshot costs", $"{(space.MeasuredOn > 0 ? $"about {Times.Bytes(space.LikelyBytes)} (measured on {space.MeasuredOn})" : "not measured yet")}, at worst {Times.Bytes(space.WorstBytes)}"),
+        ("room for", $"about {space.PointsLeft} more above the floor"),
+    ];
 
     private static Command Release(Verb verb)
     {

@@ -28,7 +28,16 @@ public sealed record EnvironmentView
     public required IReadOnlyList<VolumeView> Volumes { get; init; }
     public int Weaves { get; init; }
     public int Snapshots { get; init; }
+    /// <summary>The pool and what a further snapshot of the active weave costs; null in lists, and where the pool cannot be looked at.</summary>
+    public SpaceView? Space { get; init; }
 }
+
+/// <param name="FloorBytes">Below this much free no automatic snapshot is taken.</param>
+/// <param name="LikelyBytes">What a snapshot with memory costs, going by recent ones; the worst case where none was measured.</param>
+/// <param name="WorstBytes">What it may cost at worst, by which snapshots are refused.</param>
+/// <param name="PointsLeft">About how many more automatic snapshots there is room for above the floor.</param>
+/// <param name="MeasuredOn">On how many snapshots this was measured.</param>
+public sealed record SpaceView(string Path, long FreeBytes, long FloorBytes, long LikelyBytes, long WorstBytes, long PointsLeft, int MeasuredOn);
 
 public sealed record NetworkView(string Name, string? Gateway, int PrefixLength, bool Dhcp);
 

@@ -38,7 +38,7 @@ public sealed record WeaveView
     public required IReadOnlyList<DriftView> Drift { get; init; }
 }
 
-/// <param name="Kind">stopped, gone, disk, file, fence, unfinished or other.</param>
+/// <param name="Kind">stopped, gone, disk, file, fence, unfinished, space or other.</param>
 /// <param name="FoundAt">When it was noticed first.</param>
 public sealed record DriftView(string Kind, string Text, DateTimeOffset FoundAt);
 

@@ -29,7 +29,11 @@ internal static class Endpoints
             foreach (var e in found.Items) views.Add(await ViewAsync(store, e, http.RequestAborted));
             return Json(new Page<EnvironmentView>(views, found.NextPageToken));
         }).WithMetadata([Reads, .. Takes.Paging]).Produces<Page<EnvironmentView>>().Named("listEnvironments", "The environments that the token covers, by name.");
-        api.MapGet("/environments/{env}", async (HttpContext http, IWeaveStore store) => Json(await ViewAsync(store, await FindAsync(store, http), http.RequestAborted))).WithMetadata(Reads).Produces<EnvironmentView>().Named("getEnvironment", "One environment.");
+        api.MapGet("/environments/{env}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+        {
+            var found = await FindAsync(store, http);
+            return Json(await ViewAsync(store, found, http.RequestAborted) with { Space = await SpaceAsync(weaver, found.Id, http.RequestAborted) });
+        }).WithMetadata(Reads).Produces<EnvironmentView>().Named("getEnvironment", "One environment, with the space that its history has left.");
         api.MapPost("/environments", async (HttpContext http, IWeaver weaver) =>
         {
             var body = await http.BodyAsync<AdoptBody>();
@@ -156,7 +160,11 @@ internal static class Endpoints
                 return http.OperateAsync("route.withdraw", $"{env}/{route}", (c, stop) => weaver.WithdrawRouteAsync(env, route, c, stop));
             }).Operates(Changes).Named(path.StartsWith(one, StringComparison.Ordinal) ? "withdrawWeaveRoute" : "withdrawRoute", "Withdraw a published port.");
 
-        api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver) => Json(Map.View(await driver.InspectHostAsync(http.RequestAborted)))).WithMetadata(Reads, new AsksHypervisor()).Produces<DoctorView>().Named("getDoctor", "Check the host.");
+        api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver, IWeaver weaver) =>
+        {
+            var host = await driver.InspectHostAsync(http.RequestAborted);
+            return Json(Map.View(host with { Findings = [.. host.Findings, .. await PoolAsync(weaver, http.RequestAborted)] }));
+        }).WithMetadata(Reads, new AsksHypervisor()).Produces<DoctorView>().Named("getDoctor", "Check the host, and how long the pool will last.");
         api.MapPost("/reconcile", async (HttpContext http, IWeaver weaver, IWeaveStore store) =>
         {
             var repair = http.Flag("repair");
@@ -210,6 +218,32 @@ internal static class Endpoints
 
     private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, ManagedEnvironment e, CancellationToken stop) =>
         Map.View(e, await store.ListWeavesAsync(e.Id, stop), (await store.ListSnapshotsAsync(e.Id, null, null, stop)).Count);
+
+    /// <summary>A hypervisor that does not answer is a finding of the host's already.</summary>
+    private static async Task<IReadOnlyList<Finding>> PoolAsync(IWeaver weaver, CancellationToken stop)
+    {
+        try
+        {
+            return await weaver.LookAtPoolAsync(stop);
+        }
+        catch (WeaveException e) when (e.IsTransient)
+        {
+            return [];
+        }
+    }
+
+    /// <summary>A pool that cannot be looked at, or does not answer (a network file system), keeps nobody from reading the rest.</summary>
+    private static async Task<SpaceView?> SpaceAsync(IWeaver weaver, EnvironmentId environment, CancellationToken stop)
+    {
+        try
+        {
+            return Map.View(await Task.Run(() => weaver.ForecastAsync(environment, null, true, stop), stop).WaitAsync(TimeSpan.FromSeconds(2), stop));
+        }
+        catch (Exception e) when (e is WeaveException or TimeoutException or IOException)
+        {
+            return null;
+        }
+    }
 
     private static async Task<ManagedEnvironment> FindAsync(IWeaveStore store, HttpContext http) => await store.FindEnvironmentAsync(http.Env(), http.RequestAborted)
         ?? throw new WeaveException(Fault.NotFound, $"There is no environment '{http.Env()}'.", "List the environments.");

@@ -15,5 +15,5 @@ internal static class SpaceGuard
             "Free space there, delete snapshots or weaves that are no longer needed, or take the snapshot with `--disk-only`.");
     }
 
-    private static string Mib(long bytes) => $"{(bytes + (1 << 20) - 1) >> 20} MiB";
+    internal static string Mib(long bytes) => $"{(bytes + (1 << 20) - 1) >> 20} MiB";
 }

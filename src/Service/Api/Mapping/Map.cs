@@ -5,6 +5,7 @@ using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving;
 using WeaveHypervisor.Weaving.Access;
+using WeaveHypervisor.Weaving.Retention;
 using RouteView = WeaveHypervisor.Client.V1.RouteView;
 
 namespace WeaveHypervisor.Service.Api.Mapping;
@@ -26,6 +27,8 @@ internal static class Map
             Weaves = weaves.Count(w => w.Verifies is null), Snapshots = snapshots,
         };
     }
+
+    public static SpaceView View(SpaceForecast f) => new(f.Path, f.FreeBytes, f.FloorBytes, f.LikelyBytes, f.WorstBytes, f.PointsLeft, f.Points);
 
     public static WeaveView View(Weave w, WeaveId? active, IReadOnlyList<Snapshot> snapshots) => new()
     {
