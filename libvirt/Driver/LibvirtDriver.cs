@@ -1,8 +1,10 @@
 using Microsoft.Extensions.Logging;
+using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Capturing;
 using WeaveHypervisor.Libvirt.Examining;
 using WeaveHypervisor.Libvirt.Fences;
+using WeaveHypervisor.Libvirt.Folding;
 using WeaveHypervisor.Libvirt.Inspecting;
 using WeaveHypervisor.Libvirt.Owned;
 using WeaveHypervisor.Libvirt.Power;
@@ -27,6 +29,7 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
     private readonly FenceKeeper _fences;
     private readonly CopyStarter _starter;
     private readonly VolumeReturner _returner;
+    private readonly LayerFolder _folder;
     private readonly PowerSwitch _power;
     private readonly VolumePlugger _plugger;
     private readonly EndpointPublisher _endpoints;
@@ -46,6 +49,7 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
         _fences = new(_context);
         _starter = new(_context, _states, _fences.NetworkName);
         _returner = new(_context);
+        _folder = new(_context);
         _power = new(_context);
         _plugger = new(_context);
         _endpoints = new(_context);
@@ -80,6 +84,8 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
     public Task ChangePowerAsync(IReadOnlyList<MachineRef> machines, PowerChange change, TimeSpan patience, CancellationToken stop) => _power.ChangeAsync(machines, change, patience, stop);
     public Task RetireAsync(MachineRef machine, CancellationToken stop) => _owned.RetireAsync(machine, stop);
     public Task ReturnVolumesAsync(MachineRef machine, IReadOnlyList<ReturnedVolume> volumes, IProgress<Progress>? progress, CancellationToken stop) => _returner.ReturnAsync(machine, volumes, progress, stop);
+    public Task<FoldResult> FoldAsync(FoldRequest request, IProgress<Progress>? progress, CancellationToken stop) => _folder.FoldAsync(request, progress, stop);
+    public Task<FoldResult> EndFoldAsync(FoldRequest request, CancellationToken stop) => _folder.EndAsync(request, stop);
     public Task PublishAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop) => _endpoints.PublishAsync(endpoints, stop);
     public Task<OwnedThings> ListOwnedAsync(CancellationToken stop) => _owned.ListAsync(stop);
     public Task RemoveOwnedAsync(OwnedThing thing, CancellationToken stop) => _owned.RemoveAsync(thing, stop);

@@ -19,6 +19,10 @@ public sealed unsafe partial class LibvirtDomain
     /// <summary>Starts to fill the top layer from the layers below.</summary>
     public Task BlockPullAsync(string disk, ulong bandwidth = 0, BlockPullFlags flags = 0, CancellationToken cancellationToken = default) => _connection.RunAsync(() => { Check.NotNegative(DomainNative.BlockPull(_handle, disk, new CULong((nuint)bandwidth), (uint)flags)); }, cancellationToken);
 
+    /// <summary>Starts to fill the top layer from the layers below, down to but without <paramref name="baseLayer"/>, on which it stands afterwards; null: from all.</summary>
+    public Task BlockRebaseAsync(string disk, string? baseLayer, ulong bandwidth = 0, BlockRebaseFlags flags = 0, CancellationToken cancellationToken = default) =>
+        _connection.RunAsync(() => { Check.NotNegative(DomainNative.BlockRebase(_handle, disk, baseLayer, new CULong((nuint)bandwidth), (uint)flags)); }, cancellationToken);
+
     /// <summary>Starts to mirror a disk to the destination that the XML describes.</summary>
     public Task BlockCopyAsync(string disk, string destinationXml, BlockCopyFlags flags = 0, CancellationToken cancellationToken = default) => _connection.RunAsync(() => { Check.NotNegative(DomainNative.BlockCopy(_handle, disk, destinationXml, 0, 0, (uint)flags)); }, cancellationToken);
 

@@ -18,6 +18,7 @@ internal static class CommandLine
         root.Options.Add(verb.Json);
         EnvironmentCommands.AddTo(root, verb);
         SnapshotCommands.AddTo(root, verb);
+        PolicyCommands.AddTo(root, verb);
         WeaveCommands.AddTo(root, verb);
         RouteCommands.AddTo(root, verb);
         OperationCommands.AddTo(root, verb);

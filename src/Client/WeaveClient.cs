@@ -40,6 +40,12 @@ public sealed class WeaveClient : IDisposable
     public Task<OperationView> AdoptAsync(AdoptBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, "environments", body, Json.AdoptBody, stop);
     public Task<OperationView> ReleaseAsync(string environment, bool force, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"environments/{Part(environment)}?force={(force ? "true" : "false")}", stop);
 
+    public Task<OperationView> SetPolicyAsync(string environment, PolicyBody body, CancellationToken stop) => SendAsync(HttpMethod.Put, $"environments/{Part(environment)}/policy", body, Json.PolicyBody, stop);
+    public Task<OperationView> ClearPolicyAsync(string environment, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"environments/{Part(environment)}/policy", stop);
+
+    public Task<OperationView> CompactAsync(string environment, CancellationToken stop) => SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/compact", stop);
+    public Task<CompactionView> PreviewCompactionAsync(string environment, CancellationToken stop) => GetAsync($"environments/{Part(environment)}/compaction", Json.CompactionView, stop);
+
     public Task<TimelineView> TimelineAsync(string environment, DateTimeOffset? from, DateTimeOffset? to, CancellationToken stop)
     {
         var query = string.Join('&', new[] { from is { } f ? "from=" + Time(f) : null, to is { } t ? "to=" + Time(t) : null }.OfType<string>());

@@ -112,6 +112,20 @@ public interface IHypervisorDriver : IAsyncDisposable
     Task ReturnVolumesAsync(MachineRef machine, IReadOnlyList<ReturnedVolume> volumes, IProgress<Progress>? progress, CancellationToken stop);
 
     /// <summary>
+    /// Takes layers out of the chain of one layer, which reads the same at every instant, before, meanwhile and afterwards, whatever ends in between. See <see cref="FoldRequest"/> for what
+    /// may be folded. Machines run on. Where the layer is afterwards is in the answer; files that it does not need any more are left for <see cref="DeleteFilesAsync"/>.
+    /// Refused (Conflict) where another process has a file open that would be written. Done already: success. On error or cancellation the layer stands as before or as wanted:
+    /// <see cref="EndFoldAsync"/> tells, and must be called before anything else is done with these layers.
+    /// </summary>
+    Task<FoldResult> FoldAsync(FoldRequest request, IProgress<Progress>? progress, CancellationToken stop);
+
+    /// <summary>
+    /// Clears away after a fold that failed, was cancelled or died at any point: ends its block job, removes what was half written, finishes what can only be finished. Answers how the layer
+    /// stands now. The machine may have been stopped or started meanwhile. May be called any number of times, also after a fold that went well.
+    /// </summary>
+    Task<FoldResult> EndFoldAsync(FoldRequest request, CancellationToken stop);
+
+    /// <summary>
     /// Makes exactly <paramref name="endpoints"/> the published ports of this service on this host, in one atomic change; connections that exist go on to where they went.
     /// They outlive the service. A port that a local program listens on, or another owner's, is refused (Conflict) before anything changes.
     /// </summary>

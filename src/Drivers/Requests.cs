@@ -93,6 +93,39 @@ public enum PowerChange { Start, Pause, Resume, ShutDown, PowerOff }
 /// <param name="Chain">All layers above it, lowest first, the live one last; empty: nothing to merge.</param>
 public sealed record ReturnedVolume(VolumeName Volume, string Target, LayerRef Adopted, IReadOnlyList<LayerRef> Chain);
 
+/// <summary>
+/// The layer <see cref="Layer"/> is to stand on <see cref="Parent"/> directly, without <see cref="Between"/>, which are between the two now. Two kinds:
+/// <para><b>Merge</b> (<see cref="IsHead"/> false): nothing but <see cref="Layer"/> needs the content of <see cref="Between"/>, none of which has another child. Their files may be written to,
+/// and the lowest may become the layer's own.</para>
+/// <para><b>Pull</b> (<see cref="IsHead"/> true): the layer is a machine's live head, and the files between stay as they are, because others need them.</para>
+/// </summary>
+public sealed record FoldRequest
+{
+    /// <summary>The machine that the layer belongs to, which may have it open; null where it is in the chain of none that could. No other machine that runs has the layer in its chain.</summary>
+    public MachineRef? Machine { get; init; }
+    /// <summary>The machine's device; null without a machine.</summary>
+    public string? Target { get; init; }
+    public required LayerRef Layer { get; init; }
+    public bool IsHead { get; init; }
+    /// <summary>Lowest first, at least one; never an adopted file.</summary>
+    public required IReadOnlyList<LayerRef> Between { get; init; }
+    public required LayerRef Parent { get; init; }
+    /// <summary>The layer right above <see cref="Layer"/> in the machine's chain; null for its head, and without a machine.</summary>
+    public LayerRef? Above { get; init; }
+    /// <summary>All other layers that stand on <see cref="Layer"/>; no running machine has them open.</summary>
+    public IReadOnlyList<LayerRef> Others { get; init; } = [];
+    /// <summary>The adopted machine of the same volume, running or not: its stored definition, which may name files of its chain, is made to name the head alone.</summary>
+    public MachineRef? Defined { get; init; }
+    /// <summary>Its device; null without it.</summary>
+    public string? DefinedTarget { get; init; }
+    /// <summary>Limit of what is copied in a second by a running machine; 0: none.</summary>
+    public long BytesPerSecond { get; init; }
+}
+
+/// <param name="Done">The layer stands on the wanted parent.</param>
+/// <param name="Layer">The layer, at the path where it is now.</param>
+public sealed record FoldResult(bool Done, LayerRef Layer);
+
 /// <summary>Host address and port that lead to an address and port of a machine (the outer address of a fence, or the machine's own for adopted ones).</summary>
 public sealed record PublishedEndpoint(RouteId Id, RouteProtocol Protocol, string ListenAddress, int ListenPort, string TargetAddress, int TargetPort);
 

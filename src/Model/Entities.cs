@@ -11,6 +11,8 @@ public sealed record ManagedEnvironment
     public required EnvironmentState State { get; init; }
     /// <summary>Disks as they were adopted, by machine and volume: what `release` gives back.</summary>
     public required IReadOnlyList<AdoptedVolume> AdoptedVolumes { get; init; }
+    /// <summary>When points are taken by themselves and how long they are kept; null: none are, and none are removed.</summary>
+    public SnapshotPolicy? Policy { get; init; }
 }
 
 public enum EnvironmentState { Adopting, Managed, Releasing }
@@ -106,6 +108,11 @@ public sealed record Snapshot
     public bool ForWeave { get; init; }
     /// <summary>The last trial whether it can be revived; null where it was never tried.</summary>
     public Verification? Verification { get; init; }
+    /// <summary>Who asked for it: the name of a token, or <see cref="SnapshotPolicy.Maker"/>; null where that was not recorded yet.</summary>
+    public string? MadeBy { get; init; }
+
+    /// <summary>Taken by the policy of its environment, which removes it again when it is not kept any more.</summary>
+    public bool IsAutomatic => MadeBy == SnapshotPolicy.Maker;
 }
 
 /// <summary>

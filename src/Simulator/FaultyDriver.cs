@@ -86,6 +86,8 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     public Task ChangePowerAsync(IReadOnlyList<MachineRef> machines, PowerChange change, TimeSpan patience, CancellationToken stop) => Run(() => inner.ChangePowerAsync(machines, change, patience, stop), stop);
     public Task RetireAsync(MachineRef machine, CancellationToken stop) => Run(() => inner.RetireAsync(machine, stop), stop);
     public Task ReturnVolumesAsync(MachineRef machine, IReadOnlyList<ReturnedVolume> volumes, IProgress<Progress>? progress, CancellationToken stop) => Run(() => inner.ReturnVolumesAsync(machine, volumes, progress, stop), stop);
+    public Task<FoldResult> FoldAsync(FoldRequest request, IProgress<Progress>? progress, CancellationToken stop) => Run(() => inner.FoldAsync(request, progress, stop), stop);
+    public Task<FoldResult> EndFoldAsync(FoldRequest request, CancellationToken stop) => Run(() => inner.EndFoldAsync(request, stop), stop);
     public Task PublishAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop) => Run(() => inner.PublishAsync(endpoints, stop), stop);
     public Task<OwnedThings> ListOwnedAsync(CancellationToken stop) => Run(() => inner.ListOwnedAsync(stop), stop);
     public Task RemoveOwnedAsync(OwnedThing thing, CancellationToken stop) => Run(() => inner.RemoveOwnedAsync(thing, stop), stop);

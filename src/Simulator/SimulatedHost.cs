@@ -193,11 +193,19 @@ public sealed partial class SimulatedHost : IDisposable
         return lines;
     }
 
-    private SimulatedAnswer AnswerOf(SimulatedMachine machine)
+    /// <summary>What a disk with that file as its head reads: lines in the order in which they were written.</summary>
+    public IReadOnlyList<string> ReadDisk(string head) => Locked(() => Lines(head));
+
+    private List<string> Lines(string head)
     {
         var files = new Stack<string>();
-        for (var path = machine.Disks.Values.First().Path; path is not null; path = Below.GetValueOrDefault(path)) files.Push(path);
-        return new(machine.Ref.Name, machine.Ref.Uuid, machine.Nonce, machine.Counter, [.. files.SelectMany(f => Content.GetValueOrDefault(f) ?? [])]);
+        for (string? path = head; path is not null; path = Below.GetValueOrDefault(path)) files.Push(path);
+        return [.. files.SelectMany(f => Content.GetValueOrDefault(f) ?? [])];
+    }
+
+    private SimulatedAnswer AnswerOf(SimulatedMachine machine)
+    {
+        return new(machine.Ref.Name, machine.Ref.Uuid, machine.Nonce, machine.Counter, Lines(machine.Disks.Values.First().Path));
     }
 
     public void Dispose()

@@ -30,6 +30,12 @@ public interface IWeaver
     Task<Operation> KeepWeaveAsync(EnvironmentId environment, WeaveId weave, TimeSpan? timeToLive, Caller caller, CancellationToken stop);
     Task<Operation> PublishRouteAsync(RouteRequest request, Caller caller, CancellationToken stop);
     Task<Operation> WithdrawRouteAsync(EnvironmentId environment, RouteId route, Caller caller, CancellationToken stop);
+    /// <summary>Gives an environment another policy, or none with null; points that there are stay until the new policy does not keep them.</summary>
+    Task<Operation> SetPolicyAsync(EnvironmentId environment, SnapshotPolicy? policy, Caller caller, CancellationToken stop);
+    /// <summary>Shortens the chains of an environment's disks: merges layers that nobody needs the content of, and pulls into a live head what makes a chain too long.</summary>
+    Task<Operation> CompactAsync(EnvironmentId environment, Caller caller, CancellationToken stop);
+    /// <summary>How long the chains are, and what <see cref="CompactAsync"/> would do now, from stored facts.</summary>
+    Task<CompactionPreview> PreviewCompactionAsync(EnvironmentId environment, CancellationToken stop);
     Task<bool> CancelAsync(OperationId operation, CancellationToken stop);
 
     /// <summary>The timeline of an environment, snapshots and weaves as one tree.</summary>
@@ -47,12 +53,20 @@ public interface IWeaver
     /// <paramref name="retryAfter"/> ago. Kept are `main`, active weaves, and weaves with snapshots of their own.
     /// </summary>
     Task<ExpiryReport> DeleteExpiredAsync(TimeSpan retryAfter, Caller caller, CancellationToken stop);
+    /// <summary>
+    /// Begins what the policies of all environments want done now: points that are due, the removal of those that are not kept. May be called at any time, by any number
+    /// of services on one store, and does nothing twice.
+    /// </summary>
+    Task<PolicyReport> RunPoliciesAsync(CancellationToken stop);
+    /// <summary>What the policy of an environment did last and does next; null where it has none.</summary>
+    Task<PolicyStanding?> PolicyStandingAsync(ManagedEnvironment environment, CancellationToken stop);
 }
 
 /// <summary>Who asks, for the audit log and the journal, with the key that makes a repeated request the same request.</summary>
 public sealed record Caller(string Name, string? IdempotencyKey = null, string? RequestHash = null);
 
-public sealed record AdoptRequest(EnvironmentId Environment, IReadOnlyList<MachineRequest> Machines);
+/// <param name="Policy">Null: points are taken on request only.</param>
+public sealed record AdoptRequest(EnvironmentId Environment, IReadOnlyList<MachineRequest> Machines, SnapshotPolicy? Policy = null);
 
 /// <param name="Weave">Null: the active one.</param>
 public sealed record SnapshotRequest(EnvironmentId Environment, WeaveId? Weave, string? Label, bool Memory, bool Quiesce);
@@ -115,6 +129,25 @@ public sealed record Reconciliation(RepairMode Mode, EnvironmentId? Environment 
 /// Repair: that, too, is then taken as known. Run states in the store are brought up to date by all three.
 /// </summary>
 public enum RepairMode { Look, Restore, Repair }
+
+/// <param name="Begun">Operations that were begun now.</param>
+/// <param name="Skipped">Points that were due and are left out.</param>
+public sealed record PolicyReport(IReadOnlyList<Operation> Begun, IReadOnlyList<SkippedPoint> Skipped);
+
+/// <param name="Slot">When it was due.</param>
+public sealed record SkippedPoint(EnvironmentId Environment, DateTimeOffset Slot, string Reason);
+
+/// <param name="NextAt">When the next slot begins.</param>
+/// <param name="Last">The operation of the last automatic point, however it ended; null where there was none.</param>
+public sealed record PolicyStanding(SnapshotPolicy Policy, DateTimeOffset NextAt, Operation? Last);
+
+/// <param name="Folds">What would be done first, for people; each changes what can be done after it.</param>
+/// <param name="InUse">Layers that could be merged but for several running machines that have them open.</param>
+/// <param name="Limit">Layers from which on a chain is shortened by itself.</param>
+public sealed record CompactionPreview(IReadOnlyList<ChainLength> Chains, IReadOnlyList<string> Folds, IReadOnlyList<string> InUse, int Limit);
+
+/// <param name="Layers">The live one and the adopted file among them.</param>
+public sealed record ChainLength(WeaveId Weave, MachineName Machine, VolumeName Volume, int Layers);
 
 /// <param name="Findings">Empty but for an Ok where all is well. After a repair: what could not be repaired, and why.</param>
 /// <param name="Repaired">What was done, a sentence each; empty without repair.</param>

@@ -3,6 +3,8 @@ using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Adoption;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
+using WeaveHypervisor.Weaving.Compaction;
+using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Retention;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
@@ -13,7 +15,8 @@ namespace WeaveHypervisor.Weaving;
 internal static class Kinds
 {
     public const string Adopt = "env.adopt", Release = "env.release", Snapshot = "snapshot", DeleteSnapshot = "snapshot.delete", Verify = "snapshot.verify", Create = "weave.create",
-        Delete = "weave.delete", Activate = "weave.activate", Power = "weave.power", Keep = "weave.keep", Publish = "route.publish", Withdraw = "route.withdraw";
+        Delete = "weave.delete", Activate = "weave.activate", Power = "weave.power", Keep = "weave.keep", Publish = "route.publish", Withdraw = "route.withdraw",
+        Policy = "env.policy", Compact = "env.compact";
 }
 
 /// <summary>All operations of the product, as lists of steps.</summary>
@@ -81,6 +84,14 @@ internal static class StepLists
             StepList.For(Kinds.Withdraw, Version, json.RoutePlan)
                 .PointOfNoReturn().Then(new WithdrawRoute(bench, publisher))
                 .Result(p => JsonSerializer.Serialize(RouteResult.Of(p.Route), results.RouteResult))
+                .Build(),
+            StepList.For(Kinds.Policy, Version, json.PolicyPlan)
+                .Then(new RecordPolicy(bench))
+                .Result(p => JsonSerializer.Serialize(new PolicyResult(p.Environment, p.Policy), results.PolicyResult))
+                .Build(),
+            StepList.For(Kinds.Compact, Version, json.CompactPlan)
+                .Then(new FoldLayers(bench, collector))
+                .Result(p => JsonSerializer.Serialize(new CompactResult(p.Environment, p.LayersMerged, p.Pulls, p.LongestBefore, p.LongestAfter, p.InUse), results.CompactResult))
                 .Build(),
         ];
     }

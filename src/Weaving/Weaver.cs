@@ -30,9 +30,10 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
         foreach (var machine in request.Machines)
             if (string.IsNullOrWhiteSpace(machine.HypervisorName) || machine.HypervisorName.Length > 255 || machine.HypervisorName.Any(char.IsControl))
                 throw Invalid($"{Ids.Quote(machine.HypervisorName)} is no name of a machine.", "Use a name that `virsh list --all` shows.");
+        if (request.Policy is { } policy) Policies.PolicyRules.Check(policy);
         if (await Store.FindEnvironmentAsync(request.Environment, stop) is not null)
             throw new WeaveException(Fault.AlreadyExists, $"There is an environment '{request.Environment}' already.", "Choose another name, or release that one first.");
-        var plan = new AdoptPlan { Environment = request.Environment, Machines = [.. request.Machines], Tag = FenceTag.New(), Host = bench.Options.Host };
+        var plan = new AdoptPlan { Environment = request.Environment, Machines = [.. request.Machines], Tag = FenceTag.New(), Host = bench.Options.Host, Policy = request.Policy };
         return await SubmitAsync(Kinds.Adopt, request.Environment, request.Environment.Text, plan, WeavingJson.Default.AdoptPlan, caller, stop);
     }
 
@@ -51,7 +52,7 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
         CheckLabel(request.Label);
         var weave = Resolve(request.Weave, environment) ?? environment.ActiveWeave;
         await UsableAsync(environment, weave, stop);
-        var plan = new SnapshotPlan { Capture = NewCapture(request.Environment, weave, request.Label, request.Memory, request.Quiesce) };
+        var plan = new SnapshotPlan { Capture = NewCapture(request.Environment, weave, request.Label, request.Memory, request.Quiesce, caller) };
         return await SubmitAsync(Kinds.Snapshot, request.Environment, $"{request.Environment}/{weave}", plan, WeavingJson.Default.SnapshotPlan, caller, stop);
     }
 
@@ -97,7 +98,7 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
         }
         if (origin is { State: not SnapshotState.Ready }) throw new WeaveException(Fault.Conflict, $"Snapshot '{origin.Id}' is not ready.", $"Choose another with `weave timeline {environment.Id}`.");
         if (origin is null) await UsableAsync(environment, source ?? environment.ActiveWeave, stop);
-        var capture = origin is null ? NewCapture(environment.Id, source ?? environment.ActiveWeave, null, request.Start != StartMode.Boot, false) : null;
+        var capture = origin is null ? NewCapture(environment.Id, source ?? environment.ActiveWeave, null, request.Start != StartMode.Boot, false, caller) : null;
         if (capture is not null) capture.ForWeave = true;
         async Task<Operation> Submit(WeaveId id)
         {
@@ -230,8 +231,8 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
             : throw new WeaveException(Fault.Conflict, $"'{environment.Id}/{id}' is {weave.State.ToString().ToLowerInvariant()}.", $"Look at it with `weave show {environment.Id}/{id}`.");
     }
 
-    private CapturePlan NewCapture(EnvironmentId environment, WeaveId weave, string? label, bool memory, bool quiesce) =>
-        new() { Environment = environment, Weave = weave, Snapshot = SnapshotId.New(bench.Clock), Label = label, Memory = memory, Quiesce = quiesce };
+    private CapturePlan NewCapture(EnvironmentId environment, WeaveId weave, string? label, bool memory, bool quiesce, Caller caller) =>
+        new() { Environment = environment, Weave = weave, Snapshot = SnapshotId.New(bench.Clock), Label = label, Memory = memory, Quiesce = quiesce, MadeBy = caller.Name };
 
     private static WeaveId? Resolve(WeaveId? weave, ManagedEnvironment environment) => weave?.Text == Weave.ActiveAlias ? environment.ActiveWeave : weave;
 

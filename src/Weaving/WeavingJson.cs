@@ -2,7 +2,9 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using WeaveHypervisor.Weaving.Adoption;
 using WeaveHypervisor.Weaving.Branching;
+using WeaveHypervisor.Weaving.Compaction;
 using WeaveHypervisor.Weaving.Capture;
+using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Retention;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
@@ -33,6 +35,10 @@ namespace WeaveHypervisor.Weaving;
 [JsonSerializable(typeof(PowerResult))]
 [JsonSerializable(typeof(RoutePlan))]
 [JsonSerializable(typeof(RouteResult))]
+[JsonSerializable(typeof(PolicyPlan))]
+[JsonSerializable(typeof(PolicyResult))]
+[JsonSerializable(typeof(CompactPlan))]
+[JsonSerializable(typeof(CompactResult))]
 internal sealed partial class WeavingJson : JsonSerializerContext;
 
 /// <summary>JSON of results, which callers of the interface read: states in the interface's words, "running" and not "Running". Both contexts read either form.</summary>

@@ -16,6 +16,10 @@ public sealed class WeavingOptions
     public long BytesPerLayer { get; set; } = 1L << 20;
     /// <summary>Layers of one disk, the adopted file among them, beyond which no further snapshot is taken, 2–190. QEMU and libvirt open chains of at most 200 files, and the adopted file may have backing files of its own.</summary>
     public int MaxChainLength { get; set; } = 128;
+    /// <summary>Layers of one disk, the adopted file among them, from which on its chain is shortened, 4–128.</summary>
+    public int CompactAt { get; set; } = 16;
+    /// <summary>Bytes that are copied in a second, at each disk, while the chain of a running machine is shortened; 0: no limit.</summary>
+    public long CompactBytesPerSecond { get; set; } = 256L << 20;
     /// <summary>First port that is given to a route which names none, 1024–65535.</summary>
     public int FirstPort { get; set; } = 20000;
     /// <summary>Last port that is given to a route which names none, at least <see cref="FirstPort"/>.</summary>
@@ -34,6 +38,8 @@ public sealed class WeavingOptions
         if (FloorBytes < ReservedBytes) wrong.Add("Weaving:FloorBytes must be at least ReservedBytes.");
         if (BytesPerLayer < 0) wrong.Add("Weaving:BytesPerLayer must be 0 or more.");
         if (MaxChainLength is < 2 or > 190) wrong.Add("Weaving:MaxChainLength must be 2 to 190.");
+        if (CompactAt is < 4 or > 128) wrong.Add("Weaving:CompactAt must be 4 to 128.");
+        if (CompactBytesPerSecond < 0) wrong.Add("Weaving:CompactBytesPerSecond must be 0 or more.");
         if (FirstPort is < 1024 or > 65535) wrong.Add("Weaving:FirstPort must be 1024 to 65535.");
         if (LastPort < FirstPort || LastPort > 65535) wrong.Add("Weaving:LastPort must be at least FirstPort and at most 65535.");
         if (ShutdownPatience <= TimeSpan.Zero) wrong.Add("Weaving:ShutdownPatience must be longer than nothing.");

@@ -26,6 +26,13 @@ public sealed class CommandTests
         { "snapshot verify snap-1 --agent db", """POST snapshots/snap-1/verify {"agent":{"machine":"db"},"timeoutSeconds":60}""" },
         { "keep shop/audit", """PATCH environments/shop/weaves/audit {"ttl":"never"}""" },
         { "keep shop/audit --ttl 4h", """PATCH environments/shop/weaves/audit {"ttl":"4h"}""" },
+        { "policy set shop --every 5m --keep-last 12", """PUT environments/shop/policy {"every":"5m","keepLast":12,"memory":true,"quiesce":false}""" },
+        { "policy set shop --every 1h30m --keep-last 12 --hourly 24 --daily 7 --disk-only --quiesce",
+            """PUT environments/shop/policy {"every":"1h30m","keepLast":12,"hourly":24,"daily":7,"memory":false,"quiesce":true}""" },
+        { "policy show shop", "GET environments/shop" },
+        { "policy clear shop", "DELETE environments/shop/policy" },
+        { "compact shop", "POST environments/shop/compact" },
+        { "compact shop --dry-run", "GET environments/shop/compaction" },
         { "create shop", "POST environments/shop/weaves {}" },
         { "create shop --at -10m", """POST environments/shop/weaves {"timestamp":"2030-01-01T11:50:00.000Z"}""" },
         { "create shop --at '5 minutes ago'", """POST environments/shop/weaves {"timestamp":"2030-01-01T11:55:00.000Z"}""" },
@@ -109,6 +116,7 @@ public sealed class CommandTests
     [InlineData("activate shop/audit --probe tcp://web", "'tcp://web' is no probe")]
     [InlineData("route shop/audit http", "http")]
     [InlineData("token create ci --role owner", "owner")]
+    [InlineData("policy set shop --every 5m", "--keep-last")]
     [InlineData("op list --limit many", "many")]
     public async Task A_line_that_is_wrong_is_refused_before_any_request_with_what_to_do(string line, string says)
     {

@@ -62,6 +62,7 @@ internal sealed class FakeService : HttpMessageHandler
         "version" => Answer(200, new VersionView("WeaveHypervisor", "0.1.0", "libvirt"), Json.VersionView),
         "environments" => Answer(200, new Page<EnvironmentView>([Samples.Shop]), Json.PageEnvironmentView),
         "environments/shop" => Answer(200, Samples.Shop with { Space = new("/pool", 9L << 30, 2L << 30, 100L << 20, 1L << 30, 62, 5) }, Json.EnvironmentView),
+        "environments/shop/compaction" => Answer(200, Samples.Compaction, Json.CompactionView),
         "environments/shop/timeline" => Answer(200, Samples.Timeline, Json.TimelineView),
         "environments/shop/snapshots" => Answer(200, new Page<SnapshotView>([.. Samples.Timeline.Snapshots]), Json.PageSnapshotView),
         "snapshots/snap-1" => Answer(200, Samples.Timeline.Snapshots[0] with { Files = Samples.Files }, Json.SnapshotView),
@@ -93,6 +94,9 @@ internal sealed class FakeService : HttpMessageHandler
             ("POST", [_, var env, "weaves", _, "routes"]) => Begun("route.publish", $"{env}/audit:web:80", Samples.Element("""{"connect":"127.0.0.1:20000"}""")),
             ("DELETE", [_, var env, "routes", var id]) => Begun("route.withdraw", $"{env}/{id}"),
             ("POST", [_, var env, "weaves", var weave, _]) => Begun("weave.power", $"{env}/{weave}", Samples.Element("""{"state":"paused"}""")),
+            ("PUT", [_, var env, "policy"]) => Begun("env.policy", env),
+            ("DELETE", [_, var env, "policy"]) => Begun("env.policy", env),
+            ("POST", [_, var env, "compact"]) => Begun("env.compact", env, Samples.Element("""{"layersMerged":9,"pulls":1,"longestBefore":16,"longestAfter":4,"inUse":["2 layers of web/vda: weave.shop.audit.web, shop-web have them open"]}""")),
             _ => throw new InvalidOperationException($"{method} {path}"),
         };
     }

@@ -18,6 +18,16 @@ internal static class Samples
     {
         Name = "shop", Host = "local", State = "managed", AdoptedAt = Noon.AddDays(-1), ActiveWeave = "main", PreviousActiveWeave = "audit", Machines = ["web", "db"],
         Networks = [new("front", "10.20.0.1", 24, true), new("back", null, 24, false)], Volumes = [new("web/vda", "/images/web.qcow2", "qcow2")], Weaves = 3, Snapshots = 3,
+        SnapshotPolicy = new()
+        {
+            Every = "5m", KeepLast = 12, Hourly = 24, Daily = 7, Memory = true, Quiesce = false,
+            NextAt = Noon.AddMinutes(5), LastOperation = "op-7", LastState = "undone", LastAt = Noon, LastError = "The snapshot of 'shop/main' may need 256 MiB.",
+        },
+    };
+
+    public static CompactionView Compaction => new()
+    {
+        Chains = [new("main", "web/vda", 16), new("audit", "web/vda", 3)], Folds = ["merge 3 layers of web/vda under shop-web"], InUse = ["2 layers of db/vda: weave.shop.audit.db, shop-db have them open"], Limit = 16,
     };
 
     public static TimelineView Timeline => new()
@@ -31,8 +41,8 @@ internal static class Samples
             Weave("what-if", "snap-3", "stopped") with { Source = "audit", Drift = [new("stopped", "machine web was stopped by something else", Noon)] },
         ],
         Snapshots = [
-            Snapshot("snap-1", "main", -60, "before-upgrade") with { Verification = new(Noon, true, "service", "http://web:80/", null, 812.5, [new("web", "running", "shared", null), new("db", "off", "off", null)]) },
-            Snapshot("snap-2", "main", -30, null) with { Parent = "snap-1", Consistency = "crash", Verification = new(Noon, false, "running", "the machines run", "it cannot be revived: a file is gone", null, []) },
+            Snapshot("snap-1", "main", -60, "before-upgrade") with { MadeBy = "admin", Verification = new(Noon, true, "service", "http://web:80/", null, 812.5, [new("web", "running", "shared", null), new("db", "off", "off", null)]) },
+            Snapshot("snap-2", "main", -30, null) with { Parent = "snap-1", Consistency = "crash", MadeBy = "(policy)", Verification = new(Noon, false, "running", "the machines run", "it cannot be revived: a file is gone", null, []) },
             Snapshot("snap-0", "main", -20, null) with { Parent = "snap-2", ForWeave = true, Verification = new(Noon, true, "running", "running for 10 s", null, null, []) },
             Snapshot("snap-3", "audit", -10, "[red]") with { Parent = "snap-1", State = "capturing" }],
     };

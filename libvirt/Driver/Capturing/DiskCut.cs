@@ -57,6 +57,16 @@ internal static class DiskCut
         return changed;
     }
 
+    /// <summary>Takes the chain below a disk out of the stored definition of a persistent domain.</summary>
+    public static async Task ForgetChainAsync(LibvirtConnection connection, LibvirtDomain domain, string target, CancellationToken stop)
+    {
+        var xml = DomainText.Parse(await domain.GetXmlAsync(DomainXmlFlags.Inactive | DomainXmlFlags.Secure, stop));
+        var chains = Disks(xml).Where(d => Target(d) == target).SelectMany(d => d.Elements("backingStore")).ToList();
+        if (chains.Count == 0) return;
+        chains.Remove();
+        using var defined = await connection.DefineDomainAsync(xml.ToString(SaveOptions.DisableFormatting), cancellationToken: stop);
+    }
+
     /// <summary>Points the stored definition of a persistent domain to other files.</summary>
     public static async Task RedefineAsync(LibvirtConnection connection, LibvirtDomain domain, IReadOnlyDictionary<string, LayerRef> files, CancellationToken stop)
     {

@@ -112,7 +112,7 @@ internal sealed class HostInspector(DriverContext context)
             _ = context.Paths.QemuOwner;
             var storage = Storage();
             var free = storage.FreeBytes >> 20;
-            findings.Add(new(free < 1024 ? FindingLevel.Warning : FindingLevel.Ok, "pool", $"{free} MiB of {storage.TotalBytes >> 20} MiB are free under {storage.Path}.", free < 1024 ? "Free space, or delete snapshots that are no longer needed." : null));
+            findings.Add(new(free < 1024 ? FindingLevel.Warning : FindingLevel.Ok, "pool", $"{free} MiB of {storage.TotalBytes >> 20} MiB are free under {storage.Path}.", free < 1024 ? "Free space, or delete snapshots that are no longer needed: QEMU pauses a machine whose disk can grow no more." : null));
             if (!OperatingSystem.IsWindows() && Directory.Exists(context.Options.Root) && (File.GetUnixFileMode(context.Options.Root) & (UnixFileMode.OtherRead | UnixFileMode.OtherWrite)) != 0)
                 findings.Add(new(FindingLevel.Warning, "pool", $"{context.Options.Root} can be read by everybody.", $"Run `chmod 710 {context.Options.Root}`."));
         }

@@ -57,6 +57,15 @@ public enum BlockPullFlags : uint
     BandwidthBytes = 64,
 }
 
+/// <summary>libvirt <c>virDomainBlockRebaseFlags</c> of a pull, a set of bits.</summary>
+[Flags]
+public enum BlockRebaseFlags : uint
+{
+    None = 0,
+    Relative = 16,
+    BandwidthBytes = 64,
+}
+
 /// <summary>libvirt <c>virDomainBlockCopyFlags</c>, a set of bits.</summary>
 [Flags]
 public enum BlockCopyFlags : uint

@@ -94,6 +94,9 @@ internal static unsafe partial class DomainNative
     [LibraryImport(LibvirtLibrary.Libvirt, EntryPoint = "virDomainBlockCommit", StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int BlockCommit(DomainHandle domain, string disk, string? baseLayer, string? top, CULong bandwidth, uint flags);
 
+    [LibraryImport(LibvirtLibrary.Libvirt, EntryPoint = "virDomainBlockRebase", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int BlockRebase(DomainHandle domain, string disk, string? baseLayer, CULong bandwidth, uint flags);
+
     [LibraryImport(LibvirtLibrary.Libvirt, EntryPoint = "virDomainBlockPull", StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int BlockPull(DomainHandle domain, string disk, CULong bandwidth, uint flags);
 

@@ -58,7 +58,7 @@ internal static class EnvironmentCommands
             if (output.IsJson) output.Json(e, V1Json.Default.EnvironmentView);
             else output.Facts([("name", e.Name), ("state", e.State), ("host", e.Host), ("adopted", Times.Show(e.AdoptedAt, verb.Host.Zone)), ("active weave", e.ActiveWeave), ("active before", e.PreviousActiveWeave),
                 ("machines", string.Join(", ", e.Machines)), ("networks", string.Join(", ", e.Networks.Select(n => n.Gateway is null ? n.Name : $"{n.Name} ({n.Gateway}/{n.PrefixLength})"))),
-                .. e.Volumes.Select(v => ("volume " + v.Name, (string?)$"{v.Path} ({v.Format})")), ("weaves", $"{e.Weaves}"), ("snapshots", $"{e.Snapshots}"), .. SpaceOf(e.Space)]);
+                .. e.Volumes.Select(v => ("volume " + v.Name, (string?)$"{v.Path} ({v.Format})")), ("weaves", $"{e.Weaves}"), ("snapshots", $"{e.Snapshots}"), .. SpaceOf(e.Space), .. e.SnapshotPolicy is { } policy ? PolicyCommands.Facts(policy, verb) : []]);
             return ExitCodes.Done;
         });
         return command;

@@ -30,7 +30,7 @@ internal static class TimelineTree
         foreach (var snapshot in timeline.Snapshots.Where(s => s.Weave == weave.Id))
         {
             var leaf = node.AddNode(Line((ascii ? "* " : "● ", new Style(Color.Blue)), (Times.Show(snapshot.At, host.Zone), Style.Plain), (snapshot.Label is { } label ? $"  {label}" : "", new Style(Color.Green)),
-                ($"  {(snapshot.State == "ready" ? snapshot.Consistency : snapshot.State)}, pause {Times.Show(snapshot.LongestPauseMs)}", Dim), Mark(snapshot.Verification, ascii)));
+                ($"  {(snapshot.State == "ready" ? snapshot.Consistency : snapshot.State)}, pause {Times.Show(snapshot.LongestPauseMs)}", Dim), (snapshot.MadeBy == "(policy)" ? "  by policy" : "", Dim), Mark(snapshot.Verification, ascii)));
             foreach (var child in timeline.Weaves.Where(w => w.Origin == snapshot.Id)) Add(leaf, child, timeline, host, ascii, shown);
         }
     }

@@ -5,6 +5,8 @@ public sealed record AdoptBody
 {
     public required string Name { get; init; }
     public required IReadOnlyList<AdoptMachine> Machines { get; init; }
+    /// <summary>Null: points are taken on request only.</summary>
+    public PolicyBody? SnapshotPolicy { get; init; }
 }
 
 /// <summary>Adopt the hypervisor's machine `domain` as `name` (null: under its own name).</summary>
@@ -28,6 +30,8 @@ public sealed record EnvironmentView
     public required IReadOnlyList<VolumeView> Volumes { get; init; }
     public int Weaves { get; init; }
     public int Snapshots { get; init; }
+    /// <summary>Null: points are taken on request only.</summary>
+    public PolicyView? SnapshotPolicy { get; init; }
     /// <summary>The pool and what a further snapshot of the active weave costs; null in lists, and where the pool cannot be looked at.</summary>
     public SpaceView? Space { get; init; }
 }

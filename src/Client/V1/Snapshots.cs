@@ -51,6 +51,8 @@ public sealed record SnapshotView
     public string? Parent { get; init; }
     public required DateTimeOffset At { get; init; }
     public string? Label { get; init; }
+    /// <summary>Who asked for it: the name of a token, or (policy); null where that is not known.</summary>
+    public string? MadeBy { get; init; }
     /// <summary>capturing, ready or deleting.</summary>
     public required string State { get; init; }
     /// <summary>machine, filesystem or crash.</summary>

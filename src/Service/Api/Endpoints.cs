@@ -22,24 +22,24 @@ internal static class Endpoints
         var api = app.MapGroup("/api/v1").AddEndpointFilter(Description.OnlyWhatIsTaken);
         api.MapGet("/version", () => Json(new VersionView("WeaveHypervisor", typeof(Endpoints).Assembly.GetName().Version!.ToString(3), driverName))).WithMetadata(Reads).Produces<VersionView>().Named("getVersion", "The version of the service and its driver.");
 
-        api.MapGet("/environments", async (HttpContext http, IWeaveStore store) =>
+        api.MapGet("/environments", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
             var found = http.Paged([.. (await store.ListEnvironmentsAsync(http.RequestAborted)).Where(e => http.Token().Covers(e.Id)).OrderBy(e => e.Id.Text, StringComparer.Ordinal)]);
             var views = new List<EnvironmentView>();
-            foreach (var e in found.Items) views.Add(await ViewAsync(store, e, http.RequestAborted));
+            foreach (var e in found.Items) views.Add(await ViewAsync(store, weaver, e, http.RequestAborted));
             return Json(new Page<EnvironmentView>(views, found.NextPageToken));
         }).WithMetadata([Reads, .. Takes.Paging]).Produces<Page<EnvironmentView>>().Named("listEnvironments", "The environments that the token covers, by name.");
         api.MapGet("/environments/{env}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
             var found = await FindAsync(store, http);
-            return Json(await ViewAsync(store, found, http.RequestAborted) with { Space = await SpaceAsync(weaver, found.Id, http.RequestAborted) });
+            return Json(await ViewAsync(store, weaver, found, http.RequestAborted) with { Space = await SpaceAsync(weaver, found.Id, http.RequestAborted) });
         }).WithMetadata(Reads).Produces<EnvironmentView>().Named("getEnvironment", "One environment, with the space that its history has left.");
         api.MapPost("/environments", async (HttpContext http, IWeaver weaver) =>
         {
             var body = await http.BodyAsync<AdoptBody>();
             var name = EnvironmentId.Parse(body.Name);
             if (!http.Token().Covers(name)) throw Wrong($"The token '{http.Token().Name}' does not cover '{name}'.", "Use a token that covers it.");
-            var request = new AdoptRequest(name, [.. body.Machines.Select(m => new MachineRequest(MachineName.Parse(m.Name ?? m.Domain), m.Domain))]);
+            var request = new AdoptRequest(name, [.. body.Machines.Select(m => new MachineRequest(MachineName.Parse(m.Name ?? m.Domain), m.Domain))], Policy(body.SnapshotPolicy));
             return await http.OperateAsync("environment.adopt", name.Text, (c, stop) => weaver.AdoptAsync(request, c, stop));
         }).Operates<AdoptBody>(Administers).Named("adoptEnvironment", "Put machines under management as one environment. Their disks and definitions are not touched.");
         api.MapDelete("/environments/{env}", (HttpContext http, IWeaver weaver) =>
@@ -47,6 +47,25 @@ internal static class Endpoints
             var (env, force) = (http.Env(), http.Flag("force"));
             return http.OperateAsync("environment.release", env.Text, (c, stop) => weaver.ReleaseAsync(env, force, c, stop));
         }).Operates(Administers, Takes.Flag("force", "End all weaves and their history with it.")).Named("releaseEnvironment", "Give the machines back as they were adopted.");
+
+        api.MapPut("/environments/{env}/policy", async (HttpContext http, IWeaver weaver) =>
+        {
+            var (env, policy) = (http.Env(), Policy(await http.BodyAsync<PolicyBody>()));
+            return await http.OperateAsync("policy.set", env.Text, (c, stop) => weaver.SetPolicyAsync(env, policy, c, stop));
+        }).Operates<PolicyBody>(Changes).Named("setPolicy", "Have points of the active weave taken by themselves, and removed when they are not kept any more; in place of the policy that there was.");
+        api.MapDelete("/environments/{env}/policy", (HttpContext http, IWeaver weaver) =>
+        {
+            var env = http.Env();
+            return http.OperateAsync("policy.clear", env.Text, (c, stop) => weaver.SetPolicyAsync(env, null, c, stop));
+        }).Operates(Changes).Named("clearPolicy", "Take and remove no more points by themselves. Those that there are stay.");
+
+        api.MapPost("/environments/{env}/compact", (HttpContext http, IWeaver weaver) =>
+        {
+            var env = http.Env();
+            return http.OperateAsync("environment.compact", env.Text, (c, stop) => weaver.CompactAsync(env, c, stop));
+        }).Operates(Changes).Named("compactEnvironment", "Shorten the chains of an environment's disks. No content changes, and machines run on.");
+        api.MapGet("/environments/{env}/compaction", async (HttpContext http, IWeaver weaver) => Json(Map.View(await weaver.PreviewCompactionAsync(http.Env(), http.RequestAborted)))).WithMetadata(Reads)
+            .Produces<CompactionView>().Named("getCompaction", "How long the chains of an environment's disks are, and what a compaction would do now.");
 
         api.MapGet("/environments/{env}/timeline", async (HttpContext http, IWeaver weaver) =>
             Json(Map.View(await weaver.TimelineAsync(http.Env(), http.Time("from"), http.Time("to"), http.RequestAborted)))).WithMetadata(Reads, From, To).Produces<TimelineView>().Named("getTimeline", "Snapshots and weaves of an environment as one tree, and which weave was active since when.");
@@ -83,7 +102,6 @@ internal static class Endpoints
             var snapshot = await SnapshotAsync(store, http);
             return await http.OperateAsync("snapshot.delete", $"{snapshot.Environment}/{snapshot.Id}", (c, stop) => weaver.DeleteSnapshotAsync(snapshot.Id, c, stop));
         }).Operates(Changes).Named("deleteSnapshot", "Delete a snapshot and its memory. Refused while weaves that were made from it exist.");
-
         api.MapGet("/environments/{env}/weaves", async (HttpContext http, IWeaveStore store) =>
         {
             var env = await FindAsync(store, http);
@@ -216,8 +234,13 @@ internal static class Endpoints
     private static RouteHandlerBuilder Operates<T>(this RouteHandlerBuilder route, Needs needs, bool mayBeEmpty = false) where T : notnull => route.Operates(needs).Accepts<T>(mayBeEmpty, "application/json");
     public static void Named(this RouteHandlerBuilder route, string name, string summary) => route.WithName(name).WithSummary(summary);
 
-    private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, ManagedEnvironment e, CancellationToken stop) =>
-        Map.View(e, await store.ListWeavesAsync(e.Id, stop), (await store.ListSnapshotsAsync(e.Id, null, null, stop)).Count);
+    private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, IWeaver weaver, ManagedEnvironment e, CancellationToken stop) =>
+        Map.View(e, await store.ListWeavesAsync(e.Id, stop), (await store.ListSnapshotsAsync(e.Id, null, null, stop)).Count) with { SnapshotPolicy = Map.View(await weaver.PolicyStandingAsync(e, stop)) };
+
+    private static SnapshotPolicy? Policy(PolicyBody? body) => body is null ? null : new()
+    {
+        Every = Span(body.Every, "length of time")!.Value, KeepLast = body.KeepLast, Hourly = body.Hourly ?? 0, Daily = body.Daily ?? 0, Memory = body.Memory ?? true, Quiesce = body.Quiesce ?? false,
+    };
 
     /// <summary>A hypervisor that does not answer is a finding of the host's already.</summary>
     private static async Task<IReadOnlyList<Finding>> PoolAsync(IWeaver weaver, CancellationToken stop)

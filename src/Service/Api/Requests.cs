@@ -57,14 +57,17 @@ internal static partial class Requests
         : Enum.GetValues<T>().Where(v => Map.Word(v) == text).Cast<T?>().FirstOrDefault() ?? throw Wrong($"{name} cannot be {Ids.Quote(text)}.", $"Use one of: {string.Join(", ", Enum.GetValues<T>().Select(Map.Word))}.");
 
     /// <summary>"90s", "30m", "4h", "7d", or several in that order from days down: "1h30m"; more than nothing, up to ten years.</summary>
-    public static TimeSpan? Span(string? text)
+    public static TimeSpan? Span(string? text, string what = "time to live")
     {
         if (text is null) return null;
         var match = Duration().Match(text);
         long Part(string unit) => match.Groups[unit] is { Success: true } g ? long.Parse(g.ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture) : 0;
         var seconds = match.Success ? (Part("d") * 86400) + (Part("h") * 3600) + (Part("m") * 60) + Part("s") : 0;
-        return seconds is > 0 and <= 315_360_000 ? TimeSpan.FromSeconds(seconds) : throw Wrong($"{Ids.Quote(text)} is no time to live.", "Use numbers with d, h, m and s, such as 4h or 1h30m, up to 3650d.");
+        return seconds is > 0 and <= 315_360_000 ? TimeSpan.FromSeconds(seconds) : throw Wrong($"{Ids.Quote(text)} is no {what}.", "Use numbers with d, h, m and s, such as 4h or 1h30m, up to 3650d.");
     }
+
+    /// <summary>As <see cref="Span"/> reads it.</summary>
+    public static string Text(TimeSpan span) => string.Concat(new[] { (span.Days, "d"), (span.Hours, "h"), (span.Minutes, "m"), (span.Seconds, "s") }.Where(p => p.Item1 > 0).Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Item1}{p.Item2}")));
 
     [GeneratedRegex(@"\A((?<d>[0-9]{1,9})d)?((?<h>[0-9]{1,9})h)?((?<m>[0-9]{1,9})m)?((?<s>[0-9]{1,9})s)?\z", RegexOptions.CultureInvariant)]
     private static partial Regex Duration();

@@ -51,9 +51,10 @@ internal static class Composition
         services.AddSingleton<JobStorage>(_ => new InMemoryStorage()).AddSingleton<JobActivator>(p => new AspNetCoreJobActivator(p.GetRequiredService<IServiceScopeFactory>()));
         services.AddHangfire(h => h.UseSimpleAssemblyNameTypeSerializer().UseRecommendedSerializerSettings());
         services.AddHangfireServer(h => h.WorkerCount = 16);
+        services.AddHangfireServer(h => (h.WorkerCount, h.Queues, h.SchedulePollingInterval) = (1, [PolicyJob.Queue], TimeSpan.FromSeconds(1)));
         services.AddDashboard().AddDescription();
         services.AddSingleton<StartUp>().AddHostedService(p => p.GetRequiredService<StartUp>());
-        services.AddSingleton(options.Housekeeping).AddHostedService<LostWakeUps>().AddHostedService<ExpiredWeaves>().AddHostedService<DriftLook>();
+        services.AddSingleton(options.Housekeeping).AddSingleton<PolicyJob>().AddHostedService<PolicySchedule>().AddHostedService<LostWakeUps>().AddHostedService<ExpiredWeaves>().AddHostedService<DriftLook>();
         replace?.Invoke(services);
         var app = builder.Build();
         app.UseMiddleware<Problems>();

@@ -11,6 +11,8 @@ public sealed class HousekeepingOptions
     public TimeSpan DriftEvery { get; set; } = TimeSpan.FromMinutes(5);
     /// <summary>Between two looks for operations whose wake-up was lost, 1 second to 1 hour.</summary>
     public TimeSpan WakeUpsEvery { get; set; } = TimeSpan.FromSeconds(30);
+    /// <summary>Between two looks at how often the policies want to be looked at, 1 second to 1 minute: a new policy waits for its first point by this at most.</summary>
+    public TimeSpan ScheduleEvery { get; set; } = TimeSpan.FromSeconds(2);
 
     /// <summary>What is wrong with these settings: name, value and what to use instead, for each; empty where nothing.</summary>
     public IReadOnlyList<(string Name, string Value, string Next)> Check()
@@ -24,6 +26,7 @@ public sealed class HousekeepingOptions
         Range(nameof(ExpiryRetryAfter), ExpiryRetryAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(7));
         Range(nameof(DriftEvery), DriftEvery, TimeSpan.FromSeconds(10), TimeSpan.FromDays(1));
         Range(nameof(WakeUpsEvery), WakeUpsEvery, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+        Range(nameof(ScheduleEvery), ScheduleEvery, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
         return wrong;
     }
 }

@@ -11,6 +11,7 @@ internal sealed class AdoptPlan
     public required List<MachineRequest> Machines { get; set; }
     public required FenceTag Tag { get; set; }
     public required string Host { get; set; }
+    public SnapshotPolicy? Policy { get; set; }
     /// <summary>Tells our own record from another's of the same name when the step runs again.</summary>
     public DateTimeOffset? AdoptedAt { get; set; }
     public EnvironmentBlueprint? Blueprint { get; set; }
@@ -106,7 +107,7 @@ internal sealed class RecordEnvironment(Bench bench) : IStep<AdoptPlan>
         {
             AddEnvironment = new ManagedEnvironment
             {
-                Id = plan.Environment, Host = HostId.Parse(plan.Host), AdoptedAt = at, ActiveWeave = Weave.Main, State = EnvironmentState.Managed,
+                Id = plan.Environment, Host = HostId.Parse(plan.Host), AdoptedAt = at, ActiveWeave = Weave.Main, State = EnvironmentState.Managed, Policy = plan.Policy,
                 AdoptedVolumes = [.. volumes.Select(v => new AdoptedVolume(v.Machine.Name, v.Disk.Volume, v.Disk.Layer, v.Disk.Path, v.Disk.Format))],
             },
             AddWeaves = [new Weave

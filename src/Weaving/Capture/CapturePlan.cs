@@ -15,6 +15,8 @@ internal sealed class CapturePlan
     public bool Quiesce { get; set; }
     /// <summary>Nobody asked for the snapshot itself, but for a weave from now.</summary>
     public bool ForWeave { get; set; }
+    /// <summary>Who asked for it.</summary>
+    public string? MadeBy { get; set; }
 
     /// <summary>Written before the effect: every id and path of the capture.</summary>
     public CaptureRequest? Request { get; set; }

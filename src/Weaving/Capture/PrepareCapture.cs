@@ -30,7 +30,7 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
             foreach (var head in machine.Heads)
                 if (HistoryFiles.ChainOf(layers, head.Layer).Count() is var length && length >= bench.Options.MaxChainLength)
                     throw new WeaveException(Fault.Exhausted, $"The disk {machine.Name}/{head.Volume} of '{plan.Environment}/{id}' stands on {length} layers already; QEMU opens no more than 200, and at most {bench.Options.MaxChainLength} are made.",
-                        weave.IsMain ? $"Release the environment with `weave env release {plan.Environment}`, which merges them, and adopt it again." : "Go on with a weave of an older snapshot, whose chain is shorter.");
+                        $"Shorten it with `weave compact {plan.Environment}`; why that was not done by itself, `weave op list --env {plan.Environment}` tells.");
         plan.Blueprint = weave.IsMain ? await ReadBlueprintAsync(weave, stop) : weave.Blueprint;
 
         var memory = plan.Memory ? weave.Machines.Where(m => facts[m.Name]?.RunState is RunState.Running or RunState.Paused)

@@ -33,7 +33,7 @@ internal sealed class RecordCapture<TPlan>(Bench bench) : IStep<TPlan> where TPl
         var snapshot = new Snapshot
         {
             Id = plan.Snapshot, Environment = plan.Environment, Weave = id, Parent = parent?.Id, At = at, Label = plan.Label, State = SnapshotState.Ready,
-            Consistency = result.Consistency, Blueprint = blueprint, Skew = result.Skew, ForWeave = plan.ForWeave,
+            Consistency = result.Consistency, Blueprint = blueprint, Skew = result.Skew, ForWeave = plan.ForWeave, MadeBy = plan.MadeBy,
             Machines = [.. result.Machines.Select(m => new SnapshotMachine
             {
                 Name = m.Name, RunState = m.RunState, Memory = m.Memory, States = m.States, Method = m.Method, Reason = m.Reason, Pause = m.Pause,

@@ -471,6 +471,98 @@ public abstract class DriverContract
         Assert.Equal(["one", "two"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
     });
 
+    /// <summary>Four points with an order before each and one after the last; heads from the adopted file up to the live one.</summary>
+    private static async Task<(CaptureRequest[] Points, CaptureResult[] Results, LayerRef[] Layers, string Target)> HistoryAsync(DriverBench bench, DriverStage stage)
+    {
+        var (points, results, layers) = (new List<CaptureRequest>(), new List<CaptureResult>(), new List<LayerRef> { stage.Head(0) });
+        foreach (var order in (string[])["one", "two", "three", "four"])
+        {
+            await bench.OrderAsync(stage.AddressOf(0), order, Stop);
+            var (request, result) = await stage.CaptureAsync(memory: false);
+            points.Add(request);
+            results.Add(result);
+            layers.Add(stage.Head(0));
+        }
+        await bench.OrderAsync(stage.AddressOf(0), "five", Stop);
+        return ([.. points], [.. results], [.. layers], points[0].Machines[0].Volumes[0].Target);
+    }
+
+    private static async Task HoldsAsync(DriverBench bench, DriverStage stage, CaptureRequest point, CaptureResult result, params string[] orders)
+    {
+        var (_, facts, copy) = await stage.PrepareCopyAsync(point, result, memory: false);
+        await stage.Driver.InstantiateAsync(copy, null, Stop);
+        Assert.Equal(orders, (await bench.AskAsync(facts.Addresses[0].Outer, true, Stop))!.Orders);
+        await stage.Driver.RetireAsync(copy.Machines[0].Machine, Stop);
+        await stage.Driver.RetireFenceAsync(copy.Tag, Stop);
+    }
+
+    [Fact]
+    public Task Layers_are_folded_under_a_running_machine_which_notices_nothing() => WithAsync(1, async (bench, stage) =>
+    {
+        var (points, results, layers, target) = await HistoryAsync(bench, stage);
+        var nonce = (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Nonce;
+        // A copy that is off stands on the third point, too.
+        var (_, facts, copy) = await stage.PrepareCopyAsync(points[2], results[2], memory: false);
+        var merge = new FoldRequest { Defined = stage[0], DefinedTarget = target, Machine = stage[0], Target = target, Layer = layers[2], Between = [layers[1]], Parent = layers[0], Above = layers[3], Others = [copy.Machines[0].Heads[0].Head] };
+        // Running, it has open what would be written.
+        await stage.Driver.InstantiateAsync(copy, null, Stop);
+        Assert.Equal(Fault.Conflict, await FaultOf(() => stage.Driver.FoldAsync(merge, null, Stop)));
+        Assert.False((await stage.Driver.EndFoldAsync(merge, Stop)).Done);
+        await stage.Driver.RetireAsync(copy.Machines[0].Machine, Stop);
+
+        var merged = await stage.Driver.FoldAsync(merge, null, Stop);
+        await stage.RestartAsync();
+        Assert.Equal((true, merged), (merged.Done, await stage.Driver.FoldAsync(merge, null, Stop)));
+        Assert.Equal(merged, await stage.Driver.EndFoldAsync(merge, Stop));
+        stage.Folded(merge, merged);
+        await stage.Driver.DeleteFilesAsync(DriverStage.Unneeded(merge, merged), Stop);
+        Assert.Equal(merged, await stage.Driver.EndFoldAsync(merge, Stop));
+        await stage.Driver.InstantiateAsync(copy, null, Stop);
+        Assert.Equal(["one", "two", "three"], (await bench.AskAsync(facts.Addresses[0].Outer, true, Stop))!.Orders);
+        await stage.Driver.RetireAsync(copy.Machines[0].Machine, Stop);
+
+        var pull = new FoldRequest { Defined = stage[0], DefinedTarget = target, Machine = stage[0], Target = target, Layer = layers[4], IsHead = true, Between = [merged.Layer, layers[3]], Parent = layers[0] };
+        for (var twice = 0; twice < 2; twice++) await stage.FoldAsync(pull);
+        var present = await bench.AskAsync(stage.AddressOf(0), true, Stop);
+        Assert.Equal((nonce, "one,two,three,four,five"), (present!.Nonce, string.Join(",", present.Orders)));
+        await HoldsAsync(bench, stage, points[3], results[3], "one", "two", "three", "four");
+        await bench.OrderAsync(stage.AddressOf(0), "six", Stop);
+        await stage.CaptureAsync(memory: false);
+        // Its definition leads to its present, too.
+        await stage.Driver.ChangePowerAsync([stage[0]], PowerChange.PowerOff, TimeSpan.FromSeconds(30), Stop);
+        await stage.Driver.ChangePowerAsync([stage[0]], PowerChange.Start, TimeSpan.FromSeconds(30), Stop);
+        Assert.Equal(["one", "two", "three", "four", "five", "six"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
+        await stage.ReturnAllAsync();
+        Assert.Equal(["one", "two", "three", "four", "five", "six"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
+    });
+
+    [Fact]
+    public Task Layers_of_a_machine_that_is_off_are_folded_too() => WithAsync(1, async (bench, stage) =>
+    {
+        var (points, results, layers, target) = await HistoryAsync(bench, stage);
+        await stage.Driver.ChangePowerAsync([stage[0]], PowerChange.PowerOff, TimeSpan.FromSeconds(30), Stop);
+        var merge = new FoldRequest { Defined = stage[0], DefinedTarget = target, Layer = layers[2], Between = [layers[1]], Parent = layers[0] };
+        Assert.False((await stage.Driver.EndFoldAsync(merge, Stop)).Done);
+        await stage.FoldAsync(merge);
+        Assert.True((await stage.Driver.EndFoldAsync(merge, Stop)).Done);
+        var pull = new FoldRequest { Defined = stage[0], DefinedTarget = target, Machine = stage[0], Target = target, Layer = layers[4], IsHead = true, Between = [stage.Now(layers[2]), layers[3]], Parent = layers[0] };
+        for (var twice = 0; twice < 2; twice++) await stage.FoldAsync(pull);
+        await HoldsAsync(bench, stage, points[2], results[2], "one", "two", "three");
+        await stage.Driver.ChangePowerAsync([stage[0]], PowerChange.Start, TimeSpan.FromSeconds(30), Stop);
+        Assert.Equal(["one", "two", "three", "four", "five"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
+        await stage.ReturnAllAsync();
+        Assert.Equal(["one", "two", "three", "four", "five"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
+    });
+
+    [Fact]
+    public Task A_fold_of_files_that_are_not_the_drivers_is_refused() => WithAsync(1, async (_, stage) =>
+    {
+        var (capture, _) = await stage.CaptureAsync(memory: false);
+        var (adopted, head) = (capture.Machines[0].Volumes[0].Head, capture.Machines[0].Volumes[0].NewHead);
+        Assert.Equal(Fault.InvalidRequest, await FaultOf(() => stage.Driver.FoldAsync(new() { Layer = head, Between = [adopted], Parent = adopted }, null, Stop)));
+        Assert.Equal(Fault.InvalidRequest, await FaultOf(() => stage.Driver.FoldAsync(new() { Layer = head, Between = [], Parent = adopted }, null, Stop)));
+    });
+
     [Fact]
     public Task Owned_things_can_be_removed_one_by_one() => WithAsync(1, async (_, stage) =>
     {

@@ -8,6 +8,8 @@ public sealed class DriverStage(DriverBench bench, CancellationToken stop) : IAs
 {
     private readonly Dictionary<(MachineName, VolumeName), LayerRef> _heads = [];
     private readonly Dictionary<(MachineName, VolumeName), List<LayerRef>> _above = [];
+    /// <summary>Where layers are that a fold has moved.</summary>
+    private readonly Dictionary<LayerId, LayerRef> _moved = [];
     private readonly List<FenceTag> _fences = [];
     private readonly List<MachineRef> _copies = [];
 
@@ -120,7 +122,7 @@ public sealed class DriverStage(DriverBench bench, CancellationToken stop) : IAs
             {
                 var id = LayerId.New(TimeProvider.System);
                 var layer = new LayerRef(id, Driver.PlaceLayer(Environment, tag, id), Driver.Capabilities.LayerFormat, volume.Head.VirtualSize);
-                await Driver.CreateOverlayAsync(layer, volume.Head, stop);
+                await Driver.CreateOverlayAsync(layer, Now(volume.Head), stop);
                 heads.Add(new(volume.Volume, volume.Target, layer));
             }
             var copy = new MachineRef(machine.Machine.Name, await CopyNameAsync(tag, machine.Machine.Name), Guid.NewGuid());
@@ -134,6 +136,31 @@ public sealed class DriverStage(DriverBench bench, CancellationToken stop) : IAs
             copies.Add(new(copy, Examined.Blueprint.Machine(copy.Name), heads, memory ? result.Machines.Single(m => m.Name == copy.Name).Memory : null, state) { States = states });
         }
         return (fence, facts, new() { Environment = Environment, Weave = weave, Tag = tag, Networks = [.. Examined.Blueprint.Networks.Select(n => n.Name)], Machines = copies });
+    }
+
+    /// <summary>A layer at the path where it is now.</summary>
+    public LayerRef Now(LayerRef layer) => _moved.GetValueOrDefault(layer.Id, layer);
+
+    /// <summary>Folds, and does with the chain and the files what a caller does then: layers that were merged are gone, and so are files that nothing needs.</summary>
+    public async Task FoldAsync(FoldRequest request)
+    {
+        var result = await Driver.FoldAsync(request, null, stop);
+        Xunit.Assert.True(result.Done);
+        Folded(request, result);
+        await Driver.DeleteFilesAsync(Unneeded(request, result), stop);
+    }
+
+    public static IReadOnlyList<string> Unneeded(FoldRequest request, FoldResult result) =>
+        request.IsHead ? [] : [.. request.Between.Append(request.Layer).Select(l => l.Path).Where(p => p != result.Layer.Path)];
+
+    public void Folded(FoldRequest request, FoldResult result)
+    {
+        _moved[request.Layer.Id] = result.Layer;
+        foreach (var chain in _above.Values.Where(c => c.Any(l => l.Id == request.Layer.Id)))
+        {
+            chain.RemoveAll(l => request.Between.Any(b => b.Id == l.Id));
+            chain[chain.FindIndex(l => l.Id == request.Layer.Id)] = result.Layer;
+        }
     }
 
     private Task<string> CopyNameAsync(FenceTag tag, MachineName machine) => Task.FromResult($"{bench.CopyPrefix}.{Environment}.w{tag}.{machine}");

@@ -87,11 +87,13 @@ internal sealed class MatrixRun : IAsyncDisposable
             if (ended.State == OperationState.Undone)
             {
                 Assert.False(string.IsNullOrWhiteSpace(ended.Error?.Message));
+                Assert.Equal(Held(Before), Held(await World.PictureAsync()));
                 if (!Scenario.TellsTruth) Assert.Equal(Steady(Before), Steady(await World.PictureAsync()));
                 World.Calls.Arm();
                 var again = await World.RunAsync(_ => Scenario.AskAsync(World));
                 Assert.True(again.State == OperationState.Succeeded, $"again {again.State}: {again.Error?.Message}");
                 await World.CheckAsync();
+                Assert.Equal(Held(Whole), Held(await World.PictureAsync()));
             }
             if (ended.State == OperationState.Succeeded) Assert.Equal(Whole, await World.PictureAsync());
             else if (!Scenario.TellsTruth) Assert.Equal(Steady(Whole), Steady(await World.PictureAsync()));
@@ -103,8 +105,11 @@ internal sealed class MatrixRun : IAsyncDisposable
         return ended;
     }
 
-    /// <summary>A switch that was taken back leaves a trace in the record of what was active when, as it should.</summary>
-    private static string Steady(string picture) => Regex.Replace(picture, "^active: .*$", "", RegexOptions.Multiline);
+    /// <summary>A switch that was taken back leaves a trace in the record of what was active when, as it should, and a capture a layer.</summary>
+    private static string Steady(string picture) => Regex.Replace(picture, "^(active|chains): .*$", "", RegexOptions.Multiline);
+
+    /// <summary>What disks hold, of every snapshot and weave.</summary>
+    private static string Held(string picture) => string.Join("\n", picture.Split('\n').Where(l => l.StartsWith("holds ", StringComparison.Ordinal)));
 
     public ValueTask DisposeAsync() => World.DisposeAsync();
 }

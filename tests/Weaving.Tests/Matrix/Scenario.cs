@@ -40,6 +40,11 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         new("first start", NewAsync, (_, w, c) => w.ChangePowerAsync(Lab, Past, WeavePower.Start, c, default), TellsTruth: true),
         new("start", StoppedAsync, (_, w, c) => w.ChangePowerAsync(Lab, Past, WeavePower.Start, c, default), TellsTruth: true),
         new("stop", PastAsync, (_, w, c) => w.ChangePowerAsync(Lab, Past, WeavePower.Stop, c, default), TellsTruth: true),
+        new("set a policy", LabAsync, (_, w, c) => w.SetPolicyAsync(Lab, new() { Every = TimeSpan.FromMinutes(5), KeepLast = 3 }, c, default)),
+        new("clear a policy", async world => { await LabAsync(world); await world.PolicyAsync(new() { Every = TimeSpan.FromMinutes(5), KeepLast = 3 }); }, (_, w, c) => w.SetPolicyAsync(Lab, null, c, default)),
+        new("compact by merging", LongAsync, (_, w, c) => w.CompactAsync(Lab, c, default), TellsTruth: true),
+        new("compact what is off", async world => { await LongAsync(world); await world.PowerAsync("main", WeavePower.PowerOff); }, (_, w, c) => w.CompactAsync(Lab, c, default), TellsTruth: true),
+        new("compact by pulling", PinnedAsync, (_, w, c) => w.CompactAsync(Lab, c, default), TellsTruth: true),
         new("pause main", LabAsync, (_, w, c) => w.ChangePowerAsync(Lab, Weave.Main, WeavePower.Pause, c, default), TellsTruth: true),
     ];
 
@@ -100,6 +105,30 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         await world.OrderAsync("past", Web, "between");
         await world.SnapshotAsync("past");
         await world.OrderAsync("past", Web, "last");
+    }
+
+    /// <summary>Layers whose snapshots are gone, some below a point that a weave which is off stands on.</summary>
+    private static async Task LongAsync(World world)
+    {
+        await LabAsync(world);
+        for (var i = 0; i < 4; i++)
+        {
+            await world.SnapshotAsync(memory: false);
+            await world.OrderAsync("main", Web, $"o{i}");
+        }
+        var all = await world.SnapshotsAsync();
+        await world.CreateAsync("past", snapshot: all[2].Id, start: StartMode.None);
+        foreach (var gone in (int[])[1, 3]) await world.DeleteSnapshotAsync(all[gone].Id);
+    }
+
+    private static async Task PinnedAsync(World world)
+    {
+        await LabAsync(world);
+        for (var i = 0; i < 4; i++)
+        {
+            await world.SnapshotAsync(memory: false);
+            await world.OrderAsync("main", Web, $"o{i}");
+        }
     }
 
     private static async Task TakenPortsAsync(World world)

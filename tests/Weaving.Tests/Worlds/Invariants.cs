@@ -55,6 +55,9 @@ internal static class Invariants
             var needed = WeaveHypervisor.Weaving.Retention.Chains.Needed(weaves, snapshots, layers);
             Assert.All(layers.Values.Where(l => !l.Adopted), l => Assert.Contains(l.Id, needed));
             Assert.All(layers.Values, l => Assert.True(l.Parent is null || layers[l.Parent.Value].State == LayerState.Frozen, $"the parent of {l.Id} is live"));
+            // What a file says of the one below it is what the store says.
+            foreach (var layer in layers.Values.Where(l => !l.Adopted))
+                Assert.Equal((layer.Id, layers[layer.Parent!.Value].Path), (layer.Id, WeaveHypervisor.Disks.DiskImageInspector.Inspect(layer.Path, layer.Format).BackingName));
             Assert.All(environment.AdoptedVolumes, v => Assert.Equal((v.Path, true), (layers[v.Layer].Path, File.Exists(v.Path))));
             files = [.. files.Distinct(StringComparer.Ordinal), .. layers.Values.Where(l => !l.Adopted).Select(l => l.Path)];
             foreach (var route in await world.Store.ListRoutesAsync(environment.Id, default))

@@ -25,7 +25,7 @@ internal static class Pictures
         {
             var snapshots = await world.Store.ListSnapshotsAsync(environment.Id, null, null, default);
             string Number(SnapshotId? id) => id is null ? "-" : "s" + snapshots.ToList().FindIndex(s => s.Id == id);
-            text.AppendLine($"environment {environment.Id} {environment.State} active {environment.ActiveWeave} before {environment.PreviousActive}");
+            text.AppendLine($"environment {environment.Id} {environment.State} active {environment.ActiveWeave} before {environment.PreviousActive}{(environment.Policy is { } policy ? $" policy {policy}" : "")}");
             foreach (var weave in await world.Store.ListWeavesAsync(environment.Id, default))
             {
                 text.AppendLine($"weave {weave.Id} {weave.State} from {weave.Source} {Number(weave.Origin)} until {weave.ExpiresAt:yyyy-MM-dd} at {string.Join(",", weave.Addresses.Select(a => a.Outer))}");
@@ -33,6 +33,13 @@ internal static class Pictures
             }
             foreach (var s in snapshots)
                 text.AppendLine($"snapshot {Number(s.Id)} of {s.Weave} after {Number(s.Parent)} {s.State} {s.Consistency}: {string.Join(", ", s.Machines.Select(m => $"{m.Name} {m.RunState} {m.Method} {m.Memory is not null}"))}{(s.Verification is { } v ? $" verified {v.Passed} {v.Level} {v.Probe} {v.Reason} {string.Join(",", v.Machines)}" : "")}");
+            if (environment.Id == World.Lab)
+            {
+                foreach (var s in snapshots) text.AppendLine($"holds {Number(s.Id)}: {await world.HoldsAsync(s)}");
+                foreach (var weave in await world.Store.ListWeavesAsync(environment.Id, default)) text.AppendLine($"holds {weave.Id}: {await world.HoldsAsync(weave)}");
+                var preview = await world.Weaver.PreviewCompactionAsync(environment.Id, default);
+                text.AppendLine($"chains: {string.Join(", ", preview.Chains.Select(c => $"{c.Weave} {c.Machine}/{c.Volume} {c.Layers}"))}");
+            }
             foreach (var route in await world.Store.ListRoutesAsync(environment.Id, default))
                 text.AppendLine($"route {route.ListenAddress}:{route.ListenPort} to {route.Weave?.Text ?? "active"} {route.Machine}:{route.TargetPort}: {Answer(world.Host.AskPort(route.ListenPort))}");
             text.AppendLine("active: " + string.Join(" then ", (await world.Store.ListActivationsAsync(environment.Id, default)).Select(a => a.Weave)));

@@ -11,6 +11,8 @@ using WeaveHypervisor.State;
 using WeaveHypervisor.Weaving.Adoption;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
+using WeaveHypervisor.Weaving.Compaction;
+using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
 
@@ -30,7 +32,7 @@ internal sealed class World : IAsyncDisposable
 
     public World(WeavingOptions? options = null)
     {
-        Options = options ?? new() { FirstPort = 20000, LastPort = 20009, VerifyRunTime = TimeSpan.Zero };
+        Options = options ?? new() { FirstPort = 20000, LastPort = 20009, VerifyRunTime = TimeSpan.Zero, CompactAt = 6 };
         Host = new(Path.Combine(_folder, "host"), Clock);
         Host.At = (point, stop) => Process.Calls.PassAsync("host." + point, stop);
         Directory.CreateDirectory(Path.Combine(_folder, "state"));
@@ -179,6 +181,31 @@ internal sealed class World : IAsyncDisposable
 
     public async Task DeleteSnapshotAsync(SnapshotId id) =>
         Assert.Equal(id, (await SucceedAsync(w => w.DeleteSnapshotAsync(id, Me, default), WeavingJson.Default.SnapshotDeleteResult)).Snapshot);
+
+    public Task<CompactResult> CompactAsync() => SucceedAsync(w => w.CompactAsync(Lab, Me, default), WeavingJson.Default.CompactResult);
+
+    public Task<PolicyResult> PolicyAsync(SnapshotPolicy? policy) => SucceedAsync(w => w.SetPolicyAsync(Lab, policy, Me, default), WeavingJson.Default.PolicyResult);
+
+    /// <summary>One look at the policies, and all work that it began; what was begun and left out.</summary>
+    public async Task<PolicyReport> LookAsync()
+    {
+        var report = await Weaver.RunPoliciesAsync(default);
+        Assert.True(await Process.RunAsync(Lab), "the process died");
+        return report;
+    }
+
+    /// <summary>Layers of the longest chain of a live head.</summary>
+    public async Task<int> LongestAsync() => (await Weaver.PreviewCompactionAsync(Lab, default)).Chains.Max(c => c.Layers);
+
+    /// <summary>What the disks of a snapshot, or the live disks of a weave, hold, by machine and volume.</summary>
+    public async Task<string> HoldsAsync(IEnumerable<(MachineName Machine, VolumeHead Head)> heads)
+    {
+        var layers = (await Store.ListLayersAsync(Lab, default)).ToDictionary(l => l.Id);
+        return string.Join("; ", heads.Select(h => $"{h.Machine}/{h.Head.Volume} {string.Join(",", Host.ReadDisk(layers[h.Head.Layer].Path))}"));
+    }
+
+    public Task<string> HoldsAsync(Snapshot snapshot) => HoldsAsync(snapshot.Machines.SelectMany(m => m.Frozen.Select(f => (m.Name, f))));
+    public Task<string> HoldsAsync(Weave weave) => HoldsAsync(weave.Machines.SelectMany(m => m.Heads.Select(h => (m.Name, h))));
 
     public async Task<Weave> WeaveAsync(string id) => (await Store.FindWeaveAsync(Lab, WeaveId.Parse(id), default))!;
     public async Task<ManagedEnvironment> EnvironmentAsync() => (await Store.FindEnvironmentAsync(Lab, default))!;

@@ -45,7 +45,7 @@ internal static class Map
     /// <param name="layers">All of the environment, where the snapshot's files are to be told; null: they are left out.</param>
     public static SnapshotView View(Snapshot s, IReadOnlyList<Layer>? layers = null) => new()
     {
-        Id = s.Id.Text, Environment = s.Environment.Text, Weave = s.Weave.Text, Parent = s.Parent?.Text, At = s.At, Label = s.Label, State = Word(s.State), Consistency = Word(s.Consistency),
+        Id = s.Id.Text, Environment = s.Environment.Text, Weave = s.Weave.Text, Parent = s.Parent?.Text, At = s.At, Label = s.Label, MadeBy = s.MadeBy, State = Word(s.State), Consistency = Word(s.Consistency),
         SkewMs = s.Skew.TotalMilliseconds, LongestPauseMs = s.Machines.Select(m => m.Pause.TotalMilliseconds).DefaultIfEmpty().Max(), MemoryBytes = s.Machines.Sum(m => m.Memory?.StoredBytes ?? 0),
         ForWeave = s.ForWeave, Verification = s.Verification is { } v ? View(v) : null, Files = layers is null ? null : [.. FilesOf(s, layers.ToDictionary(l => l.Id))],
         Machines = [.. s.Machines.Select(m => new SnapshotMachineView
@@ -92,6 +92,17 @@ internal static class Map
         EndedAt = o.EndedAt, CancelRequested = o.CancelRequested, Resumptions = o.Resumptions, Steps = [.. o.Steps.Select(s => new StepView(s.Name, Word(s.State), s.StartedAt, s.EndedAt, s.Note))],
         Progress = p is null || o.IsEnded ? null : new(p.Step, p.Activity, p.Done, p.Total),
         Error = o.Error is { } e ? new(Word(e.Fault), e.Message, e.NextStep, e.Holders) : null, Result = Json(o.Result),
+    };
+
+    public static PolicyView? View(PolicyStanding? p) => p is null ? null : new()
+    {
+        Every = Requests.Text(p.Policy.Every), KeepLast = p.Policy.KeepLast, Hourly = p.Policy.Hourly, Daily = p.Policy.Daily, Memory = p.Policy.Memory, Quiesce = p.Policy.Quiesce, NextAt = p.NextAt,
+        LastOperation = p.Last?.Id.Text, LastState = p.Last is { } last ? Word(last.State) : null, LastAt = p.Last?.CreatedAt, LastError = p.Last?.Error?.Message,
+    };
+
+    public static CompactionView View(CompactionPreview c) => new()
+    {
+        Chains = [.. c.Chains.Select(l => new ChainView(l.Weave.Text, $"{l.Machine}/{l.Volume}", l.Layers))], Folds = c.Folds, InUse = c.InUse, Limit = c.Limit,
     };
 
     public static FindingView View(Finding f) => new(Word(f.Level), f.Subject, f.Text, f.NextStep);

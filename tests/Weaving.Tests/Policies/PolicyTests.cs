@@ -1,0 +1,172 @@
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Policies;
+using WeaveHypervisor.Weaving.Tests.Worlds;
+using static WeaveHypervisor.Weaving.Tests.Worlds.World;
+
+namespace WeaveHypervisor.Weaving.Tests.Policies;
+
+public sealed class PolicyTests
+{
+    private static readonly SnapshotPolicy Often = new() { Every = TimeSpan.FromMinutes(5), KeepLast = 3, Memory = false };
+
+    private static async Task<World> WithPolicyAsync(SnapshotPolicy policy)
+    {
+        var world = await WithLabAsync();
+        await world.PolicyAsync(policy);
+        // The clock stands at 12:00 and some seconds: the slot has begun.
+        return world;
+    }
+
+    private static void ToNextSlot(World world, SnapshotPolicy policy) => world.Clock.Advance(PolicyRules.SlotOf(policy, world.Now) + policy.Every - world.Now);
+    private static async Task<IReadOnlyList<Snapshot>> PointsAsync(World world) => [.. (await world.SnapshotsAsync()).Where(s => s.IsAutomatic)];
+
+    [Fact]
+    public async Task A_policy_is_set_at_adoption_changed_and_taken_away()
+    {
+        await using var world = new World().WithMachines();
+        await world.SucceedAsync(w => w.AdoptAsync(AdoptionOf("lab", "web", "db") with { Policy = Often }, Me, default), WeavingJson.Default.AdoptResult);
+        Assert.Equal(Often, (await world.EnvironmentAsync()).Policy);
+        Assert.Equal(Often with { Daily = 7 }, (await world.PolicyAsync(Often with { Daily = 7 })).Policy);
+        await world.PolicyAsync(null);
+        Assert.Null((await world.EnvironmentAsync()).Policy);
+        await world.CheckAsync();
+    }
+
+    [Theory]
+    [InlineData(0, 1, 0), InlineData(0.5, 1, 0), InlineData(32 * 86400, 1, 0), InlineData(60, 0, 0), InlineData(60, -1, 0), InlineData(60, 1, -1), InlineData(60, 1, 10001)]
+    public async Task What_cannot_be_a_policy_is_refused(double seconds, int keepLast, int hourly)
+    {
+        await using var world = await WithLabAsync();
+        await world.RefusedAsync(Fault.InvalidRequest, w => w.SetPolicyAsync(Lab, new() { Every = TimeSpan.FromSeconds(seconds), KeepLast = keepLast, Hourly = hourly }, Me, default));
+    }
+
+    [Fact]
+    public async Task One_point_is_taken_in_each_slot_however_often_somebody_looks()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        for (var slot = 1; slot <= 3; slot++)
+        {
+            for (var look = 0; look < 3; look++)
+            {
+                await world.LookAsync();
+                world.Clock.Advance(TimeSpan.FromSeconds(20));
+                if (look == 1) world.Restart();
+            }
+            Assert.Equal(slot, (await PointsAsync(world)).Count);
+            ToNextSlot(world, Often);
+        }
+        Assert.All(await PointsAsync(world), p => Assert.Equal((SnapshotPolicy.Maker, (string?)null, Weave.Main), (p.MadeBy, p.Label, p.Weave)));
+        var standing = await world.Weaver.PolicyStandingAsync(await world.EnvironmentAsync(), default);
+        Assert.Equal((OperationState.Succeeded, world.Now + Often.Every), (standing!.Last!.State, standing.NextAt));
+        await world.CheckAsync();
+    }
+
+    [Fact]
+    public async Task Services_that_look_at_the_same_moment_take_one_point_together()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        var first = world.Process;
+        world.Restart();
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(i => (i % 2 == 0 ? first : world.Process).Weaver.RunPoliciesAsync(default)));
+        Assert.True(await world.Process.RunAsync(Lab));
+        Assert.Single(await PointsAsync(world));
+        Assert.Single(await world.Process.Journal.ListAsync(Lab, false, 100, null, default), o => o.RequestedBy == SnapshotPolicy.Maker);
+    }
+
+    [Fact]
+    public async Task Slots_in_which_nobody_looked_are_not_made_up_for()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        await world.LookAsync();
+        world.Clock.Advance(TimeSpan.FromHours(10));
+        await world.LookAsync();
+        await world.LookAsync();
+        Assert.Equal(2, (await PointsAsync(world)).Count);
+    }
+
+    [Fact]
+    public async Task A_point_is_left_out_and_said_while_the_one_before_it_waits()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        Assert.Single((await world.Weaver.RunPoliciesAsync(default)).Begun);
+        ToNextSlot(world, Often);
+        for (var look = 0; look < 2; look++)
+        {
+            var report = await world.Weaver.RunPoliciesAsync(default);
+            Assert.Empty(report.Begun);
+            Assert.Contains("still waiting", Assert.Single(report.Skipped).Reason, StringComparison.Ordinal);
+        }
+        Assert.True(await world.Process.RunAsync(Lab));
+        Assert.Single(await PointsAsync(world));
+    }
+
+    [Fact]
+    public async Task Machines_that_are_off_get_one_point_and_no_more_until_they_run_again()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        await world.LookAsync();
+        await world.PowerAsync("main", WeavePower.PowerOff);
+        for (var i = 0; i < 3; i++)
+        {
+            ToNextSlot(world, Often);
+            await world.LookAsync();
+        }
+        Assert.Equal(2, (await PointsAsync(world)).Count);
+        await world.PowerAsync("main", WeavePower.Start);
+        ToNextSlot(world, Often);
+        await world.LookAsync();
+        Assert.Equal(3, (await PointsAsync(world)).Count);
+    }
+
+    [Fact]
+    public async Task A_point_for_which_there_is_no_room_is_refused_with_the_numbers_and_touches_nothing()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        await world.LookAsync();
+        var free = world.Host.FreeBytes;
+        world.Host.FreeBytes = world.Options.ReservedBytes + 1000;
+        ToNextSlot(world, Often);
+        await world.LookAsync();
+        Assert.Single(await PointsAsync(world));
+        var standing = await world.Weaver.PolicyStandingAsync(await world.EnvironmentAsync(), default);
+        Assert.Equal((OperationState.Undone, Fault.Exhausted), (standing!.Last!.State, standing.Last.Error!.Fault));
+        Assert.Contains("MiB free", standing.Last.Error.Message, StringComparison.Ordinal);
+        await world.CheckAsync();
+        world.Host.FreeBytes = free;
+        ToNextSlot(world, Often);
+        await world.LookAsync();
+        Assert.Equal(2, (await PointsAsync(world)).Count);
+    }
+
+    [Fact]
+    public async Task Points_that_are_not_kept_go_and_nothing_else_does()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        var mine = await world.SnapshotAsync(memory: false);
+        for (var i = 0; i < 3; i++)
+        {
+            await world.LookAsync();
+            if (i == 0) await world.CreateAsync("held", snapshot: (await PointsAsync(world))[0].Id);
+            ToNextSlot(world, Often);
+        }
+        for (var i = 0; i < 3; i++)
+        {
+            await world.LookAsync();
+            ToNextSlot(world, Often);
+        }
+        await world.LookAsync();
+        await world.LookAsync();
+        var points = await PointsAsync(world);
+        // The newest three, and the one that a weave was made from.
+        Assert.Equal(4, points.Count);
+        Assert.Equal(points[0].Id, (await world.WeaveAsync("held")).Origin);
+        Assert.Contains(await world.SnapshotsAsync(), s => s.Id == mine.Snapshot);
+        await world.DeleteAsync("held");
+        await world.LookAsync();
+        Assert.Equal(3, (await PointsAsync(world)).Count);
+        var removals = (await world.Process.Journal.ListAsync(Lab, false, 100, null, default)).Where(o => o.Kind == Kinds.DeleteSnapshot).ToList();
+        Assert.All(removals, o => Assert.Equal((SnapshotPolicy.Maker, OperationState.Succeeded), (o.RequestedBy, o.State)));
+        await world.CheckAsync();
+    }
+}
