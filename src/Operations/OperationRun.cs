@@ -72,6 +72,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
             if (_now.Steps[_step].State == StepState.Done) continue;
             // A forward-only step that has begun makes the whole way forward-only, also when its record says Doing after a crash.
             var reversible = _step < _list.PointOfNoReturn;
+            var began = clock.GetTimestamp();
             for (var attempt = 1; ; attempt++)
             {
                 if (CanTurnBack && await CancelRequestedAsync().ConfigureAwait(false))
@@ -97,7 +98,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
                         return true;
                     }
                 }
-                else if (attempt >= options.ForwardAttempts)
+                else if (attempt >= options.ForwardAttempts && !MayPass(failure, began))
                 {
                     var error = ErrorOf(failure);
                     await SaveAsync(o => At(o, s => s with { State = StepState.Failed, EndedAt = clock.GetUtcNow(), Note = error.Message })
@@ -135,6 +136,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
         for (_step = _now.Steps.Count - 1; _step >= 0; _step--)
         {
             if (_now.Steps[_step].State is StepState.Pending or StepState.Undone) continue;
+            var began = clock.GetTimestamp();
             for (var attempt = 1; ; attempt++)
             {
                 var name = _now.Steps[_step].Name;
@@ -150,7 +152,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
                     break;
                 }
                 UndoFailed(log, failure, name, _now.Id, _now.Kind, attempt);
-                if (attempt >= options.UndoAttempts)
+                if (attempt >= options.UndoAttempts && !MayPass(failure, began))
                 {
                     var why = ErrorOf(failure);
                     var error = new OperationError(_now.Error?.Fault ?? why.Fault, $"{_now.Error?.Message} Taking back {name} failed too: {why.Message}".TrimStart(),
@@ -241,6 +243,8 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
         var stored = await journal.FindAsync(_now.Id, stop ?? _stop).ConfigureAwait(false);
         return _cancelSeen = stored is { CancelRequested: true };
     }
+
+    private bool MayPass(Exception failure, long began) => failure is WeaveException { IsTransient: true } && clock.GetElapsedTime(began) < options.TransientPatience;
 
     private Task TurnBackAsync(OperationError error) => SaveAsync(o => o with { State = OperationState.Undoing, Error = error });
 

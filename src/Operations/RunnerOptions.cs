@@ -17,6 +17,10 @@ public sealed record RunnerOptions
     public int ForwardAttempts { get; init; } = 10;
     /// <summary>How often the undoing of one step is tried in one run before the operation is given up.</summary>
     public int UndoAttempts { get; init; } = 6;
+    /// <summary>
+    /// How long a step past the point of no return, or an undo, is tried again beyond that where the fault passes by itself (a hypervisor that does not answer): giving up would leave things half done.
+    /// </summary>
+    public TimeSpan TransientPatience { get; init; } = TimeSpan.FromHours(1);
     /// <summary>The wait before the second attempt; doubled for each further one.</summary>
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromMilliseconds(500);
     public TimeSpan LongestBackoff { get; init; } = TimeSpan.FromSeconds(30);

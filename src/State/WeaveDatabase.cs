@@ -17,6 +17,9 @@ public sealed record StateOptions
     /// <summary>Connection to an existing database of PostgreSQL 13 or newer, in Npgsql's form "Host=…;Database=…;Username=…". Its tables are made in the schema `weave`.</summary>
     public string? PostgresConnection { get; init; }
 
+    /// <summary>For tests that let commands fail.</summary>
+    internal IReadOnlyList<Microsoft.EntityFrameworkCore.Diagnostics.IInterceptor> Interceptors { get; init; } = [];
+
     /// <summary>InvalidRequest where that text is no connection to PostgreSQL; the text, which may hold a password, is not repeated.</summary>
     public static void CheckPostgres(string connection) => PostgresAddress.Parse(connection);
 }
@@ -49,8 +52,8 @@ public sealed class WeaveDatabase : IDisposable
     {
         _engine = options switch
         {
-            { PostgresConnection: { Length: > 0 } connection } => new PostgresEngine(connection, clock),
-            { SqlitePath: { Length: > 0 } path } => new SqliteEngine(Path.GetFullPath(path)),
+            { PostgresConnection: { Length: > 0 } connection } => new PostgresEngine(connection, clock, options.Interceptors),
+            { SqlitePath: { Length: > 0 } path } => new SqliteEngine(Path.GetFullPath(path), options.Interceptors),
             _ => throw new WeaveException(Fault.InvalidRequest, "No database is configured.", "Set the absolute path of a SQLite file, or a connection to PostgreSQL."),
         };
         Store = new WeaveStore(_engine);

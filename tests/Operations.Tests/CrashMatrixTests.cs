@@ -199,6 +199,21 @@ public sealed class CrashMatrixTests
     }
 
     [Fact]
+    public async Task What_passes_by_itself_is_waited_for_long_on_the_only_way_forward_and_on_the_way_back()
+    {
+        foreach (var (noReturn, at) in new[] { (1, "do s1"), (3, "undo s0") })
+        {
+            Steps(3, noReturn);
+            var left = 40;
+            _world.Fail = point => point == at && left-- > 0 ? new WeaveException(Fault.Unavailable, "Away.") : point == "do s2" && noReturn == 3 ? new WeaveException(Fault.Conflict, "It may not be.") : null;
+            var id = (await Submit()).Id;
+            await Live();
+            Assert.Equal(noReturn == 1 ? OperationState.Succeeded : OperationState.Undone, (await _journal.FindAsync(id, default))!.State);
+            Assert.True(left < 0);
+        }
+    }
+
+    [Fact]
     public async Task A_request_to_cancel_stops_the_step_and_takes_all_back()
     {
         Steps(3);

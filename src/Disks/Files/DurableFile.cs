@@ -17,7 +17,7 @@ public static class DurableFile
     /// <summary>The name beside <paramref name="path"/> under which it is written; a crash may leave it, a repeat overwrites it.</summary>
     public static string PartOf(string path) => path + ".part";
 
-    /// <summary>Creates or replaces <paramref name="path"/> with what <paramref name="write"/> writes. After an error the old content is there still.</summary>
+    /// <summary>Creates or replaces <paramref name="path"/> with what <paramref name="write"/> writes. After an error the old content is there still; only where the name could not be synced in the end it may be the new one.</summary>
     public static void Write(string path, Action<FileStream> write, UnixFileMode mode = Private, FileOwner? owner = null)
     {
         var part = PartOf(path);
@@ -27,7 +27,9 @@ public static class DurableFile
             {
                 using (var file = OpenPart(path, mode))
                 {
+                    FileFaults.Pass("write", part);
                     write(file);
+                    FileFaults.Pass("sync", part);
                     file.Flush(flushToDisk: true);
                 }
                 Commit(path, mode, owner);
@@ -51,6 +53,7 @@ public static class DurableFile
         try
         {
             // A part file that a crash left may have another mode, or be somebody's link: never written through.
+            FileFaults.Pass("create", part);
             File.Delete(part);
             var how = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Share = FileShare.Read, BufferSize = 0, Options = options };
             if (!OperatingSystem.IsWindows()) how.UnixCreateMode = mode;
@@ -73,6 +76,7 @@ public static class DurableFile
                 File.SetUnixFileMode(part, mode);       // the creation mode passed through the umask
                 if (owner is { } to) Posix.ChangeOwner(part, to.User, to.Group, $"give {Ids.Quote(part)} to user {to.User}");
             }
+            FileFaults.Pass("rename", path);
             File.Move(part, path, overwrite: true);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -90,6 +94,7 @@ public static class DurableFile
         {
             if (!Directory.Exists(path))
             {
+                FileFaults.Pass("create folder", path);
                 var above = FolderOf(path);
                 if (!Directory.Exists(above)) CreateDirectory(above, mode, owner);
                 if (OperatingSystem.IsWindows()) Directory.CreateDirectory(path);
@@ -113,6 +118,7 @@ public static class DurableFile
         try
         {
             if (!Directory.Exists(folder)) return;
+            FileFaults.Pass("delete", path);
             File.Delete(path);
             File.Delete(PartOf(path));
         }
@@ -137,6 +143,14 @@ public static class DurableFile
     {
         if (OperatingSystem.IsWindows()) return;
         var what = $"sync the folder {Ids.Quote(folder)}";
+        try
+        {
+            FileFaults.Pass("sync folder", folder);
+        }
+        catch (IOException error)
+        {
+            throw DiskFaults.From(error, what);
+        }
         using var handle = Posix.OpenForReading(folder, what);
         Posix.Sync(handle, what);
     }

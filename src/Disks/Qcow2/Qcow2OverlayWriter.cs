@@ -49,7 +49,9 @@ public static class Qcow2OverlayWriter
         {
             file.SetLength((l1Table + l1Clusters) * ClusterSize);
             RandomAccess.Write(file.SafeFileHandle, header, 0);
+            FileFaults.Pass("write", path);
             RandomAccess.Write(file.SafeFileHandle, tableEntry, refcountTable * ClusterSize);
+            FileFaults.Pass("write", path);
             RandomAccess.Write(file.SafeFileHandle, refcounts, refcountBlock * ClusterSize);
         }, mode, owner);
     }

@@ -23,17 +23,17 @@ internal sealed class PostgresEngine : StateEngine
     private readonly NpgsqlDataSource _connections;
     private readonly PooledDbContextFactory<PostgresDbContext> _contexts;
 
-    public PostgresEngine(string connection, TimeProvider clock)
+    public PostgresEngine(string connection, TimeProvider clock, IReadOnlyList<IInterceptor>? interceptors = null)
     {
         _address = PostgresAddress.Parse(connection);
         _clock = clock;
         _connections = new NpgsqlDataSourceBuilder(_address.Connection.ConnectionString).Build();
-        _contexts = new(Configure(_connections));
+        _contexts = new(Configure(_connections, interceptors));
     }
 
-    public static DbContextOptions<PostgresDbContext> Configure(NpgsqlDataSource connections) =>
+    public static DbContextOptions<PostgresDbContext> Configure(NpgsqlDataSource connections, IReadOnlyList<IInterceptor>? interceptors = null) =>
         new DbContextOptionsBuilder<PostgresDbContext>().UseNpgsql(connections, p => p.MigrationsHistoryTable("__EFMigrationsHistory", PostgresDbContext.Schema))
-            .ConfigureWarnings(w => w.Ignore(RelationalEventId.PendingModelChangesWarning)).Options;
+            .AddInterceptors(interceptors ?? []).ConfigureWarnings(w => w.Ignore(RelationalEventId.PendingModelChangesWarning)).Options;
 
     public override async Task MigrateAsync(CancellationToken stop)
     {

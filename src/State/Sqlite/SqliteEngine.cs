@@ -9,9 +9,9 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.State.Sqlite;
 
 /// <summary>State in one file. Every write is one BEGIN IMMEDIATE transaction, which holds the write lock of the whole file: what it checks still holds when it writes.</summary>
-internal sealed class SqliteEngine(string path) : StateEngine
+internal sealed class SqliteEngine(string path, IReadOnlyList<IInterceptor> interceptors) : StateEngine
 {
-    private readonly PooledDbContextFactory<WeaveDbContext> _contexts = new(Configure(path));
+    private readonly PooledDbContextFactory<WeaveDbContext> _contexts = new(Configure(path, interceptors));
 
     public override async Task MigrateAsync(CancellationToken stop)
     {
@@ -67,10 +67,10 @@ internal sealed class SqliteEngine(string path) : StateEngine
 
     public override Task<string> DescribeAsync(CancellationToken stop) => Task.FromResult($"SQLite in {path}");
 
-    internal static DbContextOptions<WeaveDbContext> Configure(string path)
+    internal static DbContextOptions<WeaveDbContext> Configure(string path, IReadOnlyList<IInterceptor>? interceptors = null)
     {
         var connection = new SqliteConnectionStringBuilder { DataSource = path, Mode = SqliteOpenMode.ReadWriteCreate, ForeignKeys = true, DefaultTimeout = 15 }.ToString();
-        return new DbContextOptionsBuilder<WeaveDbContext>().UseSqlite(connection).AddInterceptors(Pragmas.Instance)
+        return new DbContextOptionsBuilder<WeaveDbContext>().UseSqlite(connection).AddInterceptors([Pragmas.Instance, .. interceptors ?? []])
             .ConfigureWarnings(w => w.Ignore(RelationalEventId.PendingModelChangesWarning)).Options;
     }
 

@@ -18,13 +18,15 @@ internal sealed class MatrixRun : IAsyncDisposable
     public string Whole { get; private set; } = "";
     /// <summary>How many boundaries are passed then.</summary>
     public int Boundaries { get; private set; }
+    /// <summary>How many points of the database are passed then.</summary>
+    public int Commands { get; private set; }
     public Operation Operation { get; private set; } = null!;
 
     /// <summary>Prepares the scenario, and runs it once without a fault.</summary>
     /// <param name="counts">The boundaries that count.</param>
-    public static async Task<MatrixRun> PrepareAsync(Scenario scenario, Func<string, bool> counts)
+    public static async Task<MatrixRun> PrepareAsync(Scenario scenario, Func<string, bool> counts, SqlFaults? sql = null)
     {
-        var world = new World().WithMachines();
+        var world = new World(sql: sql).WithMachines();
         await scenario.Prepare(world);
         await world.CheckAsync();
         var run = new MatrixRun(scenario, world, await world.PictureAsync());
@@ -32,7 +34,9 @@ internal sealed class MatrixRun : IAsyncDisposable
         await run.BeginAsync();
         world.Calls.Counts = counts;
         world.Calls.Arm();
+        sql?.Arm();
         Assert.True(await run.LiveAsync());
+        run.Commands = sql?.Passed ?? 0;
         Assert.Equal(OperationState.Succeeded, (await run.StoredAsync()).State);
         run.Boundaries = world.Calls.Passed.Count;
         await world.CheckAsync();
@@ -57,7 +61,7 @@ internal sealed class MatrixRun : IAsyncDisposable
             {
                 return await World.Process.RunAsync(Operation.Environment);
             }
-            catch (WeaveException e) when (e.Message == Injected)
+            catch (WeaveException e) when (e.Message == Injected || World.Sql?.Fired is not null)
             {
             }
         }

@@ -30,15 +30,22 @@ internal sealed class World : IAsyncDisposable
     public static readonly Caller Me = new("me");
     private readonly string _folder = Directory.CreateTempSubdirectory("weave-world").FullName;
 
-    public World(WeavingOptions? options = null)
+    /// <param name="sql">Passes all commands of the service processes on the database.</param>
+    /// <param name="inMemory">Keep the state in memory: for very many worlds.</param>
+    public World(WeavingOptions? options = null, SqlFaults? sql = null, bool inMemory = false)
     {
+        Sql = sql;
+        if (inMemory) Memory = (new(), new(Clock));
         Options = options ?? new() { FirstPort = 20000, LastPort = 20009, VerifyRunTime = TimeSpan.Zero, CompactAt = 6 };
         Host = new(Path.Combine(_folder, "host"), Clock);
         Host.At = (point, stop) => Process.Calls.PassAsync("host." + point, stop);
         Directory.CreateDirectory(Path.Combine(_folder, "state"));
-        CopyDatabase(EmptyDatabase.Value, Database);
+        if (!inMemory) CopyDatabase(EmptyDatabase.Value, Database);
         Restart();
     }
+
+    public SqlFaults? Sql { get; }
+    public (InMemoryStore Store, Conformance.Stores.InMemoryJournal Journal)? Memory { get; }
 
     /// <summary>Made once for all worlds: bringing a new database up to date takes longer than most tests.</summary>
     private static readonly Lazy<string> EmptyDatabase = new(() =>
@@ -220,7 +227,7 @@ internal sealed class World : IAsyncDisposable
 
     public ValueTask DisposeAsync()
     {
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        if (Memory is null) Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
         Host.Dispose();
         Directory.Delete(_folder, recursive: true);
         return default;
@@ -233,10 +240,16 @@ internal sealed class World : IAsyncDisposable
 
         public ServiceProcess(World world, string database)
         {
-            var state = new WeaveDatabase(new() { SqlitePath = database }, world.Clock);
-            (Store, Journal) = (state.Store, state.Journal);
+            var plain = world.Memory is null ? new WeaveDatabase(new() { SqlitePath = database }, world.Clock) : null;
+            (Store, Journal) = plain is null ? (world.Memory!.Value.Store, world.Memory.Value.Journal) : (plain.Store, plain.Journal);
+            var state = (Store, Journal);
+            if (world.Sql is { } sql)
+            {
+                var failing = new WeaveDatabase(new() { SqlitePath = database, Interceptors = [sql] }, world.Clock);
+                state = (failing.Store, failing.Journal);
+            }
             var services = new ServiceCollection().AddSingleton<TimeProvider>(world.Clock)
-                .AddSingleton(Calls.Watch("store", state.Store)).AddSingleton(Calls.Watch("journal", state.Journal))
+                .AddSingleton(Calls.Watch<IWeaveStore>("store", state.Store)).AddSingleton(Calls.Watch<IJournal>("journal", state.Journal))
                 .AddSingleton(Calls.Watch<IHypervisorDriver>("driver", new SimulatedHypervisor(world.Host)))
                 .AddSingleton<IProber>(new HostProber(world)).AddSingleton<ProgressBoard>().AddSingleton<OperationDesk>().AddSingleton<IOperationQueue, NoQueue>()
                 .AddWeaving(world.Options).BuildServiceProvider();

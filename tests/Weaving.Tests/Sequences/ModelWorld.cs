@@ -1,0 +1,222 @@
+using System.Text.Json;
+using WeaveHypervisor.Model;
+using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Branching;
+using WeaveHypervisor.Weaving.Tests.Matrix;
+using WeaveHypervisor.Weaving.Tests.Worlds;
+using static WeaveHypervisor.Weaving.Tests.Worlds.World;
+
+namespace WeaveHypervisor.Weaving.Tests.Sequences;
+
+/// <summary>A world and what must be in it: the orders that each weave and each snapshot has of its web machine, and what holds what.</summary>
+internal sealed class ModelWorld : IAsyncDisposable
+{
+    private sealed record Line(List<string> Orders, SnapshotId? Origin, DateTimeOffset? Ends);
+    private sealed record Moment(IReadOnlyList<string> Orders, WeaveId Weave);
+
+    private readonly World _world = new World(inMemory: true).WithMachines();
+    private readonly SortedDictionary<string, Line> _weaves = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, Moment> _moments = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, string?> _routes = new(StringComparer.Ordinal);
+    private bool _adopted;
+    private int _count;
+    private int _deaths;
+
+    public async Task<string> DoAsync(Step step)
+    {
+        if (!_adopted)
+        {
+            await _world.AdoptAsync();
+            (_weaves["main"], _adopted) = (new([], null, null), true);
+        }
+        var outcome = $"{step.Act} {await ActAsync(step)}";
+        await CheckAsync();
+        return outcome;
+    }
+
+    /// <summary>Every snapshot comes to life with exactly its content; then all is given back, and the originals have what they acknowledged.</summary>
+    public async Task EndAsync()
+    {
+        if (!_adopted) return;
+        _world.Calls.Arm();
+        foreach (var (id, moment) in _moments)
+        {
+            await _world.CreateAsync("proof", snapshot: SnapshotId.Parse(id), start: StartMode.Boot);
+            Assert.Equal((id, string.Join(",", moment.Orders)), (id, string.Join(",", (await _world.AskAsync("proof", Web))!.Orders)));
+            await _world.DeleteAsync("proof");
+        }
+        await CheckAsync();
+        var main = await _world.WeaveAsync("main");
+        var ended = await _world.RunAsync(w => w.ReleaseAsync(Lab, true, Me, default));
+        Assert.True(ended.State == OperationState.Succeeded, ended.Error?.Message);
+        await _world.CheckAsync();
+        await using var driver = new Simulator.SimulatedHypervisor(_world.Host);
+        Assert.Empty((await driver.ListOwnedAsync(default)).Things);
+        var web = main.Machines.Single(m => m.Name == Web);
+        var facts = await driver.InspectAsync(web.ToRef(), default);
+        Assert.StartsWith(_world.Host.UserFolder, facts!.VolumePaths["vda"]);
+        await driver.ChangePowerAsync([web.ToRef()], facts.RunState == RunState.Paused ? Drivers.PowerChange.Resume : Drivers.PowerChange.Start, TimeSpan.Zero, default);
+        Assert.Equal(string.Join(",", _weaves["main"].Orders), string.Join(",", _world.Host.Ask(web.Uuid)!.Orders));
+    }
+
+    public ValueTask DisposeAsync() => _world.DisposeAsync();
+
+    private async Task<string> ActAsync(Step step)
+    {
+        var weave = _weaves.Keys.ElementAt(step.A % _weaves.Count);
+        var id = WeaveId.Parse(weave);
+        var stored = await _world.WeaveAsync(weave);
+        var moment = _moments.Count == 0 ? null : _moments.Keys.ElementAt(step.B % _moments.Count);
+        var start = (StartMode)(step.B % 3);
+        switch (step.Act)
+        {
+            case Act.Order:
+                if ((await _world.AskAsync(weave, Web)) is null) return "of a silent machine";
+                var order = $"o{++_count}";
+                await _world.OrderAsync(weave, Web, order);
+                _weaves[weave].Orders.Add(order);
+                return "placed";
+            case Act.Snapshot:
+                return await TryAsync(step, (w, c) => w.SnapshotAsync(new(Lab, id, null, step.B % 3 > 0, false), c, default), operation => Keep(SnapshotId.Parse(Result(operation, "snapshot")), weave));
+            case Act.CreateAt:
+                if (moment is null) return "without a moment";
+                return await CreateAsync(step, start, new() { Environment = Lab, Snapshot = SnapshotId.Parse(moment) }, _moments[moment].Orders);
+            case Act.CreateNow:
+                return await CreateAsync(step, start, new() { Environment = Lab, Source = id }, _weaves[weave].Orders, weave);
+            case Act.Delete:
+                var with = step.B % 2 == 0;
+                var own = _moments.Where(m => m.Value.Weave == id).Select(m => m.Key).ToList();
+                var mayGo = weave != "main" && (await _world.EnvironmentAsync()).ActiveWeave != id && !_weaves.Any(w => w.Key != weave && w.Value.Origin is { } o && own.Contains(o.Text)) && (with || own.Count == 0);
+                return await TryAsync(step, (w, c) => w.DeleteWeaveAsync(Lab, id, with, c, default), _ => Gone(weave), mayGo);
+            case Act.DeleteSnapshot:
+                if (moment is null) return "without a moment";
+                return await TryAsync(step, (w, c) => w.DeleteSnapshotAsync(SnapshotId.Parse(moment), c, default), _ => _moments.Remove(moment), _weaves.Values.All(w => w.Origin?.Text != moment));
+            case Act.Activate:
+                return await TryAsync(step, (w, c) => w.ActivateAsync(new(Lab, id, null), c, default), _ => { }, stored.State == WeaveState.Running);
+            case Act.Publish:
+                return await TryAsync(step, (w, c) => w.PublishRouteAsync(RouteOf(step.B % 2 == 0 ? null : weave), c, default), operation => _routes[Result(operation, "route")] = step.B % 2 == 0 ? null : weave, _routes.Count < 10);
+            case Act.Withdraw:
+                if (_routes.Count == 0) return "without a route";
+                var route = _routes.Keys.ElementAt(step.B % _routes.Count);
+                return await TryAsync(step, (w, c) => w.WithdrawRouteAsync(Lab, RouteId.Parse(route), c, default), _ => _routes.Remove(route));
+            case Act.Start: return await PowerAsync(step, id, WeavePower.Start, stored.IsMain || stored.State != WeaveState.Failed);
+            case Act.Stop: return await PowerAsync(step, id, WeavePower.Stop, stored.Machines.All(m => m.RunState != RunState.Paused));
+            case Act.PowerOff: return await PowerAsync(step, id, WeavePower.PowerOff, true);
+            case Act.Pause: return await PowerAsync(step, id, WeavePower.Pause, stored.State != WeaveState.Stopped);
+            case Act.Resume: return await PowerAsync(step, id, WeavePower.Resume, stored.State != WeaveState.Stopped);
+            case Act.Kill:
+                _world.Host.KillMachine(stored.Machines[step.B % stored.Machines.Count].Uuid);
+                return await RepairedAsync();
+            case Act.Reboot:
+                _world.Host.Reboot();
+                _world.Restart();
+                await _world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
+                return "done";
+            case Act.Restart:
+                _world.Restart();
+                await _world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
+                return "done";
+            case Act.BreakFence:
+                if (weave == "main") return "of no fence";
+                _world.Host.BreakFence(stored.Tag);
+                return await RepairedAsync();
+            case Act.Flush:
+                _world.Host.FlushEndpoints();
+                return await RepairedAsync();
+            case Act.Expire:
+                _world.Clock.Advance(TimeSpan.FromMinutes(step.B % 60));
+                foreach (var begun in (await _world.Weaver.DeleteExpiredAsync(TimeSpan.Zero, Me, default)).Begun)
+                {
+                    Assert.True(await _world.Process.RunAsync(Lab));
+                    Assert.Equal(OperationState.Succeeded, (await _world.Process.Journal.FindAsync(begun.Id, default))!.State);
+                    Gone(begun.Subject.Split('/')[1]);
+                }
+                return "looked for";
+            default:
+                return await RepairedAsync();
+        }
+    }
+
+    private async Task<string> RepairedAsync()
+    {
+        var report = await _world.Weaver.ReconcileAsync(new(RepairMode.Repair), default);
+        Assert.DoesNotContain(report.Findings, f => f.Level is Drivers.FindingLevel.Error or Drivers.FindingLevel.Warning);
+        return "done and repaired";
+    }
+
+    private Task<string> PowerAsync(Step step, WeaveId weave, WeavePower change, bool may) => TryAsync(step, (w, c) => w.ChangePowerAsync(Lab, weave, change, c, default), _ => { }, may);
+
+    private Task<string> CreateAsync(Step step, StartMode start, CreateWeaveRequest request, IReadOnlyList<string> orders, string? source = null)
+    {
+        var id = $"w{++_count}";
+        var ttl = step.A % 4 == 0 ? TimeSpan.FromMinutes(30) : (TimeSpan?)null;
+        return TryAsync(step, (w, c) => w.CreateWeaveAsync(request with { Weave = WeaveId.Parse(id), Start = start, TimeToLive = ttl }, c, default), operation =>
+        {
+            var snapshot = SnapshotId.Parse(Result(operation, "snapshot"));
+            if (source is not null) Keep(snapshot, source);
+            _weaves[id] = new([.. orders], snapshot, ttl is { } t ? _world.Now + t : null);
+        });
+    }
+
+    private void Keep(SnapshotId snapshot, string weave) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], WeaveId.Parse(weave));
+
+    private void Gone(string weave)
+    {
+        _weaves.Remove(weave);
+        foreach (var own in _moments.Where(m => m.Value.Weave.Text == weave).ToList()) _moments.Remove(own.Key);
+        foreach (var route in _routes.Where(r => r.Value == weave).ToList()) _routes.Remove(route.Key);
+    }
+
+    private static string Result(Operation operation, string name)
+    {
+        using var document = JsonDocument.Parse(operation.Result!);
+        return document.RootElement.GetProperty(name).GetString()!;
+    }
+
+    /// <summary>Asks, with the step's trouble; the model follows what succeeded. Without trouble it must be as <paramref name="may"/> says; in trouble it may also be undone, never half done.</summary>
+    private async Task<string> TryAsync(Step step, Func<IWeaver, Caller, Task<Operation>> ask, Action<Operation> succeeded, bool may = true)
+    {
+        Operation operation;
+        _world.Calls.Arm();
+        try
+        {
+            operation = await ask(_world.Weaver, Me);
+        }
+        catch (WeaveException e) when (!may && e.Fault is Fault.Conflict or Fault.Exhausted or Fault.Unavailable)
+        {
+            Assert.False(string.IsNullOrWhiteSpace(e.NextStep));
+            return "refused";
+        }
+        var fault = step.Trouble == Trouble.Fails ? Fault.Exhausted : Fault.Unavailable;
+        _world.Calls.Counts = step.Trouble == Trouble.Dies ? Calls.IsBeforeEffect : b => Calls.IsEffect(b) && !b.StartsWith("journal.", StringComparison.Ordinal);
+        _world.Calls.Arm(step.Trouble == Trouble.Dies ? step.At : int.MaxValue, step.Trouble is Trouble.Fails or Trouble.Passes ? (n, _, _) => n == step.At ? throw MatrixRun.Fails(fault) : Task.CompletedTask : null);
+        if (!await _world.Process.RunAsync(Lab))
+        {
+            _deaths++;
+            _world.Restart();
+            Assert.True(await _world.Process.RunAsync(Lab));
+        }
+        _world.Calls.Arm();
+        _world.Clock.Advance(TimeSpan.FromSeconds(1));
+        var ended = (await _world.Process.Journal.FindAsync(operation.Id, default))!;
+        Assert.True(ended.State is OperationState.Succeeded or OperationState.Undone, $"{ended.State}: {ended.Error?.Message}");
+        if (ended.State == OperationState.Succeeded)
+        {
+            Assert.True(may, "it succeeded, and should have been refused");
+            succeeded(ended);
+            return "succeeded";
+        }
+        Assert.True(step.Trouble != Trouble.None || !may, $"undone: {ended.Error?.Message}");
+        return "undone";
+    }
+
+    private async Task CheckAsync()
+    {
+        await _world.CheckAsync();
+        Assert.Equal(_weaves.Keys, (await _world.WeaveIdsAsync()).Order(StringComparer.Ordinal));
+        Assert.Equal(_moments.Keys, (await _world.SnapshotsAsync()).Select(s => s.Id.Text).Order(StringComparer.Ordinal));
+        Assert.Equal(_routes.Keys, (await _world.Store.ListRoutesAsync(Lab, default)).Select(r => r.Id.Text).Order(StringComparer.Ordinal));
+        foreach (var (weave, line) in _weaves)
+            if (await _world.AskAsync(weave, Web) is { } answer) Assert.Equal((weave, string.Join(",", line.Orders)), (weave, string.Join(",", answer.Orders)));
+    }
+}
