@@ -125,6 +125,57 @@ public sealed class KillTests(LabWorld lab, ITestOutputHelper output)
         await NothingIsLeftAsync();
     }
 
+    [Fact]
+    public async Task Killed_in_every_other_kind_of_work()
+    {
+        await lab.AdoptedAsync();
+        await lab.WeaveAsync("create", LabWorld.Environment, "--id", "copy");
+        var url = await lab.UrlAsync("copy");
+        var nonces = (await LabWorld.AnswersAsync(url)).Nonces;
+        var orders = (await LabWorld.OrderAsync(url)).Orders;
+        var active = $"http://{await lab.RouteAsync("active", 80)}/";
+        var copy = $"{LabWorld.Environment}/copy";
+        string? route = null;
+        async Task<string> WithdrawnAsync() => route ??= (await lab.WeaveJsonAsync<OperationView>("route", copy, "81", "--machine", "web")).Result!.Value.GetProperty("route").GetString()!;
+        (string Moment, Func<Task<string[]>> Line, Func<bool, Task> Check)[] moments =
+        [
+            ("route.publish/publish/doing", () => Task.FromResult<string[]>(["route", copy, "80", "--machine", "web", "--listen", "127.0.0.1:28081"]), async done => { if (done) await LabWorld.AnswersAsync("http://127.0.0.1:28081/"); }),
+            ("route.withdraw/withdraw/after", async () => ["route", "delete", LabWorld.Environment, await WithdrawnAsync()], done => Task.CompletedTask),
+            ("weave.activate/switch/doing", () => Task.FromResult<string[]>(["activate", copy]), async done => Assert.Equal(done ? orders : 0, (await LabWorld.AnswersAsync(active)).Orders)),
+            ("weave.activate/switch/after", () => Task.FromResult<string[]>(["activate", $"{LabWorld.Environment}/main"]), async done => Assert.Equal(done ? 0 : orders, (await LabWorld.AnswersAsync(active)).Orders)),
+            ("weave.power/power/after", () => Task.FromResult<string[]>(["stop", copy, "--power-off"]), async done => Assert.Equal("stopped", (await lab.ShowAsync("copy")).State)),
+            ("weave.power/power/doing", () => Task.FromResult<string[]>(["start", copy]), async done =>
+            {
+                if (!done) await lab.WeaveAsync("start", copy);
+                var booted = await LabWorld.AnswersAsync(url);
+                Assert.Equal(orders, booted.Orders);
+                Assert.NotEqual(nonces, booted.Nonces);
+            }),
+            ("weave.delete/mark/doing", () => Task.FromResult<string[]>(["delete", copy]), done => Task.CompletedTask),
+            ("snapshot.delete/forget/doing", async () => ["snapshot", "delete", (await lab.TimelineAsync()).Snapshots[0].Id], async done => Assert.Equal(done ? 0 : 1, (await lab.TimelineAsync()).Snapshots.Count)),
+            ("env.release/end-history/after", () => Task.FromResult<string[]>(["env", "release", LabWorld.Environment, "--force"]), done => Task.CompletedTask),
+        ];
+        foreach (var (moment, line, check) in moments)
+        {
+            var clock = Stopwatch.StartNew();
+            var arguments = await line();
+            await KillingAsync(moment);
+            await lab.TryWeaveAsync([.. arguments, "--no-wait"]);
+            var ended = await RestartedAsync(moment.Split('/')[0]);
+            await check(ended.State == "succeeded");
+            output.WriteLine($"{moment}: {ended.State}, {clock.Elapsed.TotalSeconds:0.0} s");
+        }
+        Assert.Empty(await lab.EnvironmentsAsync());
+        Assert.Empty((await HostFootprint.TakeAsync(LabWorld.Pool)).NewSince(lab.WithLab));
+        // Killed while the volumes are given back.
+        await lab.WeaveAsync(LabWorld.AdoptArguments);
+        await lab.WeaveAsync("snapshot", LabWorld.Environment, "--disk-only");
+        await KillingAsync("env.release/return-volumes/after");
+        await lab.TryWeaveAsync("env", "release", LabWorld.Environment, "--no-wait");
+        Assert.Equal("succeeded", (await RestartedAsync("env.release")).State);
+        Assert.Empty((await HostFootprint.TakeAsync(LabWorld.Pool)).NewSince(lab.WithLab));
+    }
+
     private async Task KillingAsync(string at)
     {
         await lab.Service.DisposeAsync();

@@ -22,8 +22,9 @@ public sealed class LabWorld : IAsyncLifetime
     public const string Prefix = "we2e", Subnet = "10.94.1", Environment = "lab";
     private const string Folder = "/var/lib/we2e";
     private static readonly HttpClient Http = new(new SocketsHttpHandler { UseProxy = false, PooledConnectionLifetime = TimeSpan.Zero }) { Timeout = TimeSpan.FromSeconds(20) };
-    private HostFootprint _empty = null!;
 
+    /// <summary>The host before the lab.</summary>
+    internal HostFootprint Empty { get; private set; } = null!;
     internal static string State => Path.Combine(Folder, "state");
     internal static string Pool => Path.Combine(Folder, "pool");
     /// <summary>A file system of 560 MiB, in memory, for a pool that runs full.</summary>
@@ -44,7 +45,7 @@ public sealed class LabWorld : IAsyncLifetime
         // Mounted before the machines start: libvirt gives each QEMU a mount namespace of its own, which later mounts do not reach everywhere.
         Directory.CreateDirectory(SmallPool);
         (await Shell.RunAsync("mount", "-t", "tmpfs", "-o", "size=560m,mode=711", Prefix, SmallPool)).Succeeded("mount");
-        _empty = await HostFootprint.TakeAsync(Pool);
+        Empty = await HostFootprint.TakeAsync(Pool);
         await LabAsync("up");
         WithLab = await HostFootprint.TakeAsync(Pool);
         Service = new ServiceProcess(Need("WEAVE_BIN"), State, Pool, Prefix, FreePort());
@@ -64,7 +65,7 @@ public sealed class LabWorld : IAsyncLifetime
         {
             await Service.DisposeAsync();
             await LabAsync("down");
-            left = (await HostFootprint.TakeAsync(Pool)).NewSince(_empty);
+            left = (await HostFootprint.TakeAsync(Pool)).NewSince(Empty);
             await SweepAsync();
         }
         Assert.Empty(left);
@@ -131,7 +132,17 @@ public sealed class LabWorld : IAsyncLifetime
     internal static async Task<LabAnswer> AskAsync(string url, bool order = false)
     {
         using var answer = order ? await Http.PostAsync(new Uri(url + "order"), null) : await Http.GetAsync(new Uri(url));
-        var root = JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement;
+        var text = await answer.Content.ReadAsStringAsync();
+        JsonElement root;
+        try
+        {
+            root = JsonDocument.Parse(text).RootElement;
+        }
+        catch (JsonException e)
+        {
+            // A tier that has no answer yet from the one behind it leaves a gap.
+            throw new HttpRequestException($"{url} answers {text}", e);
+        }
         if (!root.TryGetProperty("orders", out var orders)) throw new HttpRequestException($"{url} answers {root}");
         return new(orders.GetInt32(), root.GetProperty("machines").EnumerateObject().ToDictionary(m => m.Name, m => (m.Value.GetProperty("nonce").GetString()!, m.Value.GetProperty("ticks").GetInt32())));
     }
