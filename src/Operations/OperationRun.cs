@@ -70,6 +70,12 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
         for (_step = 0; _step < _now.Steps.Count; _step++)
         {
             if (_now.Steps[_step].State == StepState.Done) continue;
+            if (_now.Steps[_step].State == StepState.Pending && !_run.IsNeeded(_step))
+            {
+                // Stands in the journal with the next write. Lost before that, it is passed over again.
+                await PassOverAsync().ConfigureAwait(false);
+                continue;
+            }
             // A forward-only step that has begun makes the whole way forward-only, also when its record says Doing after a crash.
             var reversible = _step < _list.PointOfNoReturn;
             var began = clock.GetTimestamp();
@@ -111,6 +117,13 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
         await SaveAsync(o => o with { State = OperationState.Succeeded, EndedAt = clock.GetUtcNow(), Result = _run.ResultJson() }).ConfigureAwait(false);
         Ended(log, _now.Id, _now.Kind, _now.Subject, _now.State);
         return false;
+    }
+
+    private async Task PassOverAsync()
+    {
+        await _writes.WaitAsync(_stop).ConfigureAwait(false);
+        _now = At(_now, s => s with { State = StepState.Done });
+        _writes.Release();
     }
 
     /// <summary>Null: the step is done and that is written. Throws only what ends the run as a whole.</summary>

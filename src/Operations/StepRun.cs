@@ -6,6 +6,7 @@ namespace WeaveHypervisor.Operations;
 /// <summary>One operation's plan in memory together with its steps: what the runner drives, without knowing the plan's type.</summary>
 internal abstract class StepRun
 {
+    public abstract bool IsNeeded(int step);
     public abstract Task<string?> DoAsync(int step, CancellationToken stop);
     public abstract Task<string?> UndoAsync(int step, CancellationToken stop);
     /// <summary>The plan as it is now, as JSON.</summary>
@@ -31,6 +32,7 @@ internal sealed class TypedStepList<TPlan>(string kind, int version, JsonTypeInf
 
     private sealed class Run(TypedStepList<TPlan> list, StepContext<TPlan> context) : StepRun
     {
+        public override bool IsNeeded(int step) => list.Step(step).IsNeeded(context.Plan);
         public override Task<string?> DoAsync(int step, CancellationToken stop) => Noted(() => list.Step(step).DoAsync(context, stop));
         public override Task<string?> UndoAsync(int step, CancellationToken stop) => Noted(() => list.Step(step).UndoAsync(context, stop));
         public override string PlanJson() => JsonSerializer.Serialize(context.Plan, list.PlanType);

@@ -17,6 +17,8 @@ public interface IStep<TPlan> where TPlan : class
     /// <summary>Stored name; never changes once released.</summary>
     string Name { get; }
     AfterCrash AfterCrash => AfterCrash.Repeat;
+    /// <summary>False where an operation with this plan has nothing to do in this step: it is passed over, and nothing is written for it alone.</summary>
+    bool IsNeeded(TPlan plan) => true;
     /// <summary>May run again at any time: looks, then acts. What it learns goes into the plan, which is stored with the step's end.</summary>
     Task DoAsync(StepContext<TPlan> context, CancellationToken stop);
     /// <summary>Takes back a whole or half-done <see cref="DoAsync"/>; may run again at any time; also runs where Do failed at its first line.</summary>

@@ -28,8 +28,9 @@ internal sealed class CaptureRun(DriverContext context, StateKeeper states)
         {
             var connection = await context.Host.OpenAsync(stop);
             progress?.Report(new("preparing", 0, 0));
-            foreach (var member in members) await PrepareAsync(member, request, stop);
-            foreach (var member in members.Where(m => m.Method is not (MemoryMethod.None or MemoryMethod.Private))) await PrepareMemoryAsync(member, progress, stop);
+            // Overlays wait for the disk, and a pipe's stand-in for a program to start: several machines need little longer than one.
+            await Task.WhenAll(members.Select(member => Task.Run(() => PrepareAsync(member, request, stop), CancellationToken.None)).ToList());
+            await Task.WhenAll(members.Where(m => m.Method is not (MemoryMethod.None or MemoryMethod.Private)).Select(member => PrepareMemoryAsync(member, progress, stop)).ToList());
             await ConvergeAsync(members.Where(m => m.Method == MemoryMethod.Live).OrderByDescending(m => m.Memory).ToList(), progress, stop);
             await Task.WhenAll(members.Where(m => m.Method == MemoryMethod.Background && !m.Pipe!.IsOpen).Select(m => BeginAsync(m, stop)));
             // A memory image of a frozen guest would make copies that wake up frozen; and with memory, disks need no freezing to be consistent.

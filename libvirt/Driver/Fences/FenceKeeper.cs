@@ -30,11 +30,12 @@ internal sealed partial class FenceKeeper(DriverContext context)
         var record = await RecordAsync(fence, stop);
         // A namespace whose name is gone may live on in its name server, with the other ends of the links.
         if (!IsThere(names)) await ClearGatewayAsync(names, stop);
-        for (var i = 0; i < fence.Networks.Count; i++) await EnsureNetworkAsync(names, i, fence, stop);
-        await EnsureNamespaceAsync(names, stop);
+        // Each of the three needs nothing of the others, and most of their time is starting programs and waiting for libvirt.
+        await Task.WhenAll(
+            Task.WhenAll(Enumerable.Range(0, fence.Networks.Count).Select(i => EnsureNetworkAsync(names, i, fence, stop))),
+            EnsureNamespaceAsync(names, stop),
+            HostCommand.RunAsync("nft", ["-f", "-"], FenceRules.Host(names, record, fence.Uplink), stop));
         await EnsureLinksAsync(names, record, fence, stop);
-        await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "nft", "-f", "-"], FenceRules.Gateway(record, fence.Uplink), stop);
-        await HostCommand.RunAsync("nft", ["-f", "-"], FenceRules.Host(names, record, fence.Uplink), stop);
         await new NameServer(names, Folder(fence.Tag)).EnsureAsync(fence, stop);
         await PlugInAsync(names, fence, stop);
         return new(record.Addresses);
@@ -137,10 +138,9 @@ internal sealed partial class FenceKeeper(DriverContext context)
     private async Task<string> FreeSubnetAsync(FenceTag tag, CancellationToken stop)
     {
         var used = new HashSet<string>();
-        foreach (var line in (await HostCommand.RunAsync("ip", ["-o", "-4", "addr", "show"], null, stop)).Split('\n'))
+        foreach (var line in (await HostCommand.RunAsync("ip", ["-o", "-4", "-batch", "-"], "addr show\nroute show table all\n", stop)).Split('\n'))
             if (line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, _, "inet", var address, ..]) used.Add(address[..address.LastIndexOf('.')]);
-        foreach (var line in (await HostCommand.RunAsync("ip", ["-4", "route", "show", "table", "all"], null, stop)).Split('\n'))
-            if (line.StartsWith("100.", StringComparison.Ordinal)) used.Add(line.Split(' ')[0].Split('/')[0] is var a ? a[..a.LastIndexOf('.')] : "");
+            else if (line.StartsWith("100.", StringComparison.Ordinal)) used.Add(line.Split(' ')[0].Split('/')[0] is var a ? a[..a.LastIndexOf('.')] : "");
         if (Directory.Exists(Folders))
             foreach (var path in Directory.EnumerateFiles(Folders, "fence.json", SearchOption.AllDirectories))
                 if (JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord) is { } other) used.Add(other.Subnet);
@@ -225,7 +225,9 @@ internal sealed partial class FenceKeeper(DriverContext context)
         foreach (var address in record.Addresses) inside.Append($"addr replace {address.Outer}/32 dev {FenceNames.Uplink}\n");
         inside.Append($"route replace default via {record.HostAddress} dev {FenceNames.Uplink}\n");
         await HostCommand.RunAsync("ip", ["-batch", "-"], host.ToString(), stop);
-        await HostCommand.RunAsync("ip", ["-n", names.Namespace, "-batch", "-"], inside.ToString(), stop);
+        // One entry into the namespace for both; the rules first, so that no link is up without them.
+        await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "sh", "-es"],
+            $"nft -f - << 'END-OF-RULES'\n{FenceRules.Gateway(record, fence.Uplink)}END-OF-RULES\nip -batch - << 'END-OF-LINKS'\n{inside}END-OF-LINKS\n", stop);
         // Neither end of the uplink and no bridge of a fence speaks IPv6.
         foreach (var device in new[] { names.HostUplink }.Concat(Enumerable.Range(0, fence.Networks.Count).SelectMany(i => new[] { names.Bridge(i), names.HostLeg(i) })))
         {

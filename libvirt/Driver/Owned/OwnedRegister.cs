@@ -66,13 +66,12 @@ internal sealed class OwnedRegister(DriverContext context, FenceKeeper fences, E
         await context.Host.CallAsync($"end machine '{machine.HypervisorName}'", _ => EndAsync(domain, stop), stop);
     }
 
-    public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop)
+    /// <summary>Mostly waits for the disk: several at once take little longer than one.</summary>
+    public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Task.Run(() =>
     {
-        stop.ThrowIfCancellationRequested();
         context.Paths.EnsureFolderOf(layer.Path);
         Qcow2OverlayWriter.Write(layer.Path, parent.Path, parent.Format, layer.VirtualSize, owner: context.Paths.QemuOwner);
-        return Task.CompletedTask;
-    }
+    }, stop);
 
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop)
     {

@@ -69,8 +69,8 @@ internal sealed class ForkLayers(Bench bench) : IStep<CreatePlan>
             plan.Machines = [.. snapshot.Machines.Select(m => Choose(plan, m, snapshot.Blueprint.Machine(m.Name), layers))];
             await context.SavePlanAsync(stop);
         }
-        foreach (var layer in plan.Machines.SelectMany(m => m.Layers))
-            await bench.Driver.CreateOverlayAsync(layer.Layer, layers.Get(layer.Parent).ToRef(), stop);
+        // None may be under way any more when this step is undone: all are waited for, also after an error.
+        await Task.WhenAll(plan.Machines.SelectMany(m => m.Layers).Select(layer => bench.Driver.CreateOverlayAsync(layer.Layer, layers.Get(layer.Parent).ToRef(), stop)).ToList());
         foreach (var state in plan.Machines.SelectMany(m => m.States))
             if (state.From is { } from) await bench.Driver.CreateStateAsync(from, state.Path, stop);
         var weave = await bench.Store.GetWeaveAsync(plan.Environment, plan.Weave, stop);

@@ -11,6 +11,7 @@ namespace WeaveHypervisor.Weaving.Capture;
 internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TPlan : class, ICaptures
 {
     public string Name => "prepare";
+    public bool IsNeeded(TPlan plan) => plan.Capture is not null;
 
     public async Task DoAsync(StepContext<TPlan> context, CancellationToken stop)
     {

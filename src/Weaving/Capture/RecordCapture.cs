@@ -9,6 +9,7 @@ namespace WeaveHypervisor.Weaving.Capture;
 internal sealed class RecordCapture<TPlan>(Bench bench) : IStep<TPlan> where TPlan : class, ICaptures
 {
     public string Name => "record";
+    public bool IsNeeded(TPlan plan) => plan.Capture is not null;
 
     public async Task DoAsync(StepContext<TPlan> context, CancellationToken stop)
     {

@@ -8,6 +8,7 @@ namespace WeaveHypervisor.Weaving.Capture;
 internal sealed class TakeCapture<TPlan>(Bench bench) : IStep<TPlan> where TPlan : class, ICaptures
 {
     public string Name => "capture";
+    public bool IsNeeded(TPlan plan) => plan.Capture is not null;
     public AfterCrash AfterCrash => AfterCrash.Undo;
 
     public async Task DoAsync(StepContext<TPlan> context, CancellationToken stop)
