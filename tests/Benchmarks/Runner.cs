@@ -28,6 +28,8 @@ public static class Runner
                 bench.Log(e.ToString());
             }
             results.Add(new(figure.Id, figure.Goal, rows, clock.Elapsed.TotalSeconds, error));
+            // Who interrupts a long run has what was measured until then.
+            foreach (var row in Cells.Of(results[^1])) bench.Log("   " + string.Join("  ", row.Where(c => c.Length > 0)));
         }
         return results;
     }
