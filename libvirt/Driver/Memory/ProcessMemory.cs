@@ -55,9 +55,19 @@ internal sealed partial class ProcessMemory : IDisposable
 
     /// <summary>
     /// Pages from <paramref name="start"/> on that are the process's own: written to, or swapped out, not shared with a file. In a private mapping of a file these are all that can differ
-    /// from it; in anonymous memory these are all that can differ from zero.
+    /// from it; in anonymous memory these are all that can differ from zero. A fault of a file where the process has ended.
     /// </summary>
-    public List<PageRange> OwnPages(long start, long length) => ScanOwn(start, length) ?? ReadOwn(start, length);
+    public List<PageRange> OwnPages(long start, long length)
+    {
+        try
+        {
+            return ScanOwn(start, length) ?? ReadOwn(start, length);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFaults.From(error, $"read the page map of process {Process}");
+        }
+    }
 
     /// <summary>Reads memory; an IOException where not all of it is mapped.</summary>
     public void Read(long address, Span<byte> buffer)
