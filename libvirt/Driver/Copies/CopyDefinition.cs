@@ -43,6 +43,9 @@ internal static class CopyDefinition
         domain.Element("metadata")?.Remove();
         domain.Elements("seclabel").Remove();
         domain.Elements("resource").Remove();
+        Processors(domain);
+        // libvirt refuses another UUID here than the machine's own. A resumed guest knows its old one until it reboots.
+        foreach (var entry in domain.Elements("sysinfo").Elements("system").Elements("entry").Where(e => (string?)e.Attribute("name") == "uuid")) entry.Value = copy.Machine.Uuid.ToString();
         // Supplied definitions never reach QEMU's command line.
         domain.Elements(DomainText.Qemu + "commandline").Remove();
         domain.Elements(DomainText.Qemu + "capabilities").Remove();
@@ -55,7 +58,15 @@ internal static class CopyDefinition
         State(domain, devices, copy);
         Disks(devices, copy);
         Interfaces(devices, copy, request.Networks, network);
+        // Guests learn a new number from the device when they are resumed.
+        foreach (var cid in devices.Elements("vsock").Elements("cid")) cid.ReplaceAttributes(new XAttribute("auto", "yes"));
+        devices.Elements("smartcard").Where(s => (string?)s.Attribute("mode") != "passthrough").Remove();
         Consoles.SelectMany(name => devices.Elements(name)).ToList().ForEach(Console);
+        foreach (var sound in devices.Elements("audio").Where(a => (string?)a.Attribute("type") is not ("spice" or "none")))
+        {
+            sound.ReplaceAttributes(new XAttribute("id", (string?)sound.Attribute("id") ?? "1"), new XAttribute("type", "none"));
+            sound.RemoveNodes();
+        }
         foreach (var graphics in devices.Elements("graphics").ToList()) Graphics(graphics);
         foreach (var alias in devices.Descendants("alias").Where(a => ((string?)a.Attribute("name"))?.StartsWith("ua-", StringComparison.Ordinal) != true).ToList()) alias.Remove();
         CommandLine(domain, copy, memory);
@@ -109,6 +120,16 @@ internal static class CopyDefinition
             throw new WeaveException(Fault.DataLoss, $"The stored definition of '{copy.Machine.Name}' has no disk '{heads.Keys.First()}', although a layer is kept for it.", "Use another snapshot.");
     }
 
+    /// <summary>A copy does not sit on the processors that are reserved for the original.</summary>
+    private static void Processors(XElement domain)
+    {
+        domain.Element("vcpu")?.SetAttributeValue("cpuset", null);
+        domain.Element("vcpu")?.SetAttributeValue("placement", null);
+        if (domain.Element("cputune") is not { } tuning) return;
+        tuning.Elements().Where(e => e.Name.LocalName is "vcpupin" or "emulatorpin" or "iothreadpin" or "vcpusched" or "emulatorsched" or "iothreadsched" or "cachetune" or "memorytune").Remove();
+        if (!tuning.HasElements) tuning.Remove();
+    }
+
     private static void Interfaces(XElement devices, CopyMachine copy, IReadOnlyList<NetworkName> networks, Func<int, string> network)
     {
         foreach (var nic in devices.Elements("interface").ToList())
@@ -127,6 +148,12 @@ internal static class CopyDefinition
             nic.Elements("filterref").Remove();
             nic.Elements("backend").Remove();
             nic.Elements("port").Remove();
+            nic.Elements("vlan").Remove();
+            // The trust of a switch port, an address that libvirt would route, and what a host does with the guest's own settings.
+            nic.SetAttributeValue("trustGuestRxFilters", null);
+            nic.SetAttributeValue("managed", null);
+            nic.Elements("ip").Remove();
+            nic.Elements("route").Remove();
             nic.Add(new XElement("source", new XAttribute("network", network(index))));
         }
     }
@@ -136,7 +163,12 @@ internal static class CopyDefinition
     {
         device.Elements("log").Remove();
         device.SetAttributeValue("tty", null);
-        if (device.Name.LocalName == "rng") return;
+        if (device.Name.LocalName == "rng")
+        {
+            // A collector of entropy that the original is connected to; where random bytes come from, the guest does not see.
+            if (device.Element("backend") is { } backend && (string?)backend.Attribute("model") == "egd") backend.ReplaceWith(new XElement("backend", new XAttribute("model", "random"), "/dev/urandom"));
+            return;
+        }
         var type = (string?)device.Attribute("type");
         if (type is "pty" or "spicevmc" or "spiceport" or "qemu-vdagent" or "null")
         {
@@ -152,10 +184,19 @@ internal static class CopyDefinition
 
     private static void Graphics(XElement graphics)
     {
+        // A window or bus of the original's user; what shows a screen is not part of the machine.
+        if ((string?)graphics.Attribute("type") is "sdl" or "desktop" or "rdp" or "dbus") graphics.Remove();
         if ((string?)graphics.Attribute("type") is not ("vnc" or "spice")) return;
         foreach (var name in new[] { "port", "tlsPort", "websocket", "socket", "listen" }) graphics.SetAttributeValue(name, null);
-        graphics.SetAttributeValue("autoport", "yes");
         graphics.Elements("listen").Remove();
+        if ((string?)graphics.Element("gl")?.Attribute("enable") == "yes")
+        {
+            // QEMU draws with the host's card for local viewers only.
+            graphics.SetAttributeValue("autoport", null);
+            graphics.AddFirst(new XElement("listen", new XAttribute("type", "none")));
+            return;
+        }
+        graphics.SetAttributeValue("autoport", "yes");
         graphics.Add(new XElement("listen", new XAttribute("type", "address"), new XAttribute("address", "127.0.0.1")));
     }
 

@@ -22,10 +22,8 @@ internal sealed class Examiner(DriverContext context)
         foreach (var request in machines)
             if (await ReadAsync(connection, host, request, refusals, stop).ConfigureAwait(false) is { } one) found.Add(one);
 
-        Dictionary<string, NetworkBlueprint> networks = [];
-        List<DhcpLease> leases = [];
-        foreach (var name in found.SelectMany(f => f.Reading.Nics).Select(n => n.Network).Distinct())
-            if (await ReadNetworkAsync(connection, name, leases, refusals, stop).ConfigureAwait(false) is { } network) networks.Add(name, network);
+        var lans = new LanRegister(connection, refusals);
+        foreach (var nic in found.SelectMany(f => f.Reading.Nics)) await lans.AddAsync(nic, stop).ConfigureAwait(false);
 
         List<MachineBlueprint> blueprints = [];
         foreach (var one in found)
@@ -33,17 +31,14 @@ internal sealed class Examiner(DriverContext context)
             List<NicBlueprint> nics = [];
             foreach (var nic in one.Reading.Nics)
             {
-                var addresses = networks.TryGetValue(nic.Network, out var network)
-                    ? one.Neighbours.Where(a => a.Mac == nic.Mac).Select(a => a.Address)
-                        .Prepend(leases.FirstOrDefault(l => Same(l.Mac, nic.Mac))?.IpAddress)
-                        .Prepend(network.Hosts.FirstOrDefault(h => Same(h.Mac, nic.Mac))?.Address)
-                        .OfType<string>().Where(a => NetworkReading.Contains(network, a)).Distinct().ToList()
-                    : [];
-                nics.Add(new(nic.Mac, NetworkName.Parse(nic.Network), addresses));
-                // A name that the guest told the DHCP server is known to the DNS server of the original: keep it.
-                if (network is not null && leases.FirstOrDefault(l => Same(l.Mac, nic.Mac)) is { Hostname: { Length: > 0 } hostname } lease
-                    && NetworkReading.Contains(network, lease.IpAddress) && !network.Hosts.Any(h => h.Names.Contains(hostname)))
-                    networks[nic.Network] = network with { Hosts = [.. network.Hosts, new(null, lease.IpAddress, [hostname])] };
+                if (lans.Of(nic) is not { } lan) continue;
+                var lease = lan.Leases.FirstOrDefault(l => Same(l.Mac, nic.Mac));
+                var addresses = one.Neighbours.Where(a => a.Mac == nic.Mac).Select(a => a.Address)
+                    .Prepend(lease?.IpAddress)
+                    .Prepend(lan.Network.Hosts.FirstOrDefault(h => Same(h.Mac, nic.Mac))?.Address)
+                    .OfType<string>().Where(a => NetworkReading.Contains(lan.Network, a)).Distinct().ToList();
+                nics.Add(new(nic.Mac, lan.Network.Name, addresses));
+                lan.Learn(nic.Mac, addresses, lease);
             }
             blueprints.Add(new()
             {
@@ -51,7 +46,7 @@ internal sealed class Examiner(DriverContext context)
                 Volumes = [.. one.Volumes.Select(v => new VolumeBlueprint { Name = v.Volume, Target = v.Volume.Text, VirtualSize = v.VirtualSize })], Nics = nics, States = one.Reading.States, MemoryRefusal = one.Reading.MemoryRefusal,
             });
         }
-        return new Examination(new() { Machines = blueprints, Networks = [.. networks.Values] },
+        return new Examination(new() { Machines = blueprints, Networks = lans.Networks },
             [.. found.Select(f => new ExaminedMachine(new(f.Request.Name, f.Request.HypervisorName, f.Uuid), f.RunState, f.Volumes))], refusals);
     }, stop);
 
@@ -128,27 +123,6 @@ internal sealed class Examiner(DriverContext context)
             foreach (var other in host.WritersOf(layer.Identity).Where(w => w.Uuid != uuid).Select(w => w.Name).Distinct())
                 refusals.Add(new(part, $"{Ids.Quote(layer.Path)} is also a writable disk of machine {Ids.Quote(other)}.", "Give each machine a disk of its own."));
         return new(VolumeName.Parse(disk.Target), disk.Path, disk.Format, chain[0].VirtualSize);
-    }
-
-    private static async Task<NetworkBlueprint?> ReadNetworkAsync(LibvirtConnection connection, string name, List<DhcpLease> leases, List<Refusal> refusals, CancellationToken stop)
-    {
-        LibvirtNetwork network;
-        try
-        {
-            network = await connection.LookupNetworkAsync(name, stop).ConfigureAwait(false);
-        }
-        catch (LibvirtException error) when (error.Code == VirErrorCode.NoNetwork)
-        {
-            refusals.Add(new($"network {name}", "libvirt has no network of this name.", "Look at `virsh net-list --all`."));
-            return null;
-        }
-        using (network)
-        {
-            var reading = NetworkReading.Read(NetworkName.Parse(name), DomainText.Parse(await network.GetXmlAsync(0, stop).ConfigureAwait(false)));
-            refusals.AddRange(reading.Refusals);
-            if (reading.Blueprint.Dhcp && await network.IsActiveAsync(stop).ConfigureAwait(false)) leases.AddRange(await network.GetDhcpLeasesAsync(null, stop).ConfigureAwait(false));
-            return reading.Blueprint;
-        }
     }
 
     /// <summary>IPv4 addresses in the host's neighbour table, for guests that have theirs from elsewhere than DHCP.</summary>

@@ -10,7 +10,10 @@ namespace WeaveHypervisor.Libvirt.Examining;
 internal sealed record DeclaredDisk(string Target, string Path, DiskFormat Format);
 
 /// <summary>A network interface as the definition declares it; the MAC in lower case.</summary>
-internal sealed record DeclaredNic(string Mac, string Network);
+/// <param name="Network">The libvirt network, or the host's own bridge or interface.</param>
+/// <param name="OfHost">It is a bridge or interface of the host, not a libvirt network.</param>
+/// <param name="Vlan">The one VLAN of that bridge that it is on; 0 for none.</param>
+internal sealed record DeclaredNic(string Mac, string Network, bool OfHost = false, int Vlan = 0);
 
 /// <summary>
 /// What a domain's XML says of a machine, and all reasons in it why the machine cannot be adopted. Pure: looks at text only.
@@ -38,9 +41,6 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
         if (os?.Element("nvram") is { } nvram && ((string?)nvram.Attribute("type") is not (null or "file") || (string?)nvram.Attribute("format") is not (null or "raw")))
             Refuse(null, "Its UEFI variable store is no raw file.", "Convert it to a raw file with `qemu-img convert -O raw`, and name that in <nvram> with `virsh edit`.");
         if (os?.Element("varstore") is not null) Refuse(null, "Its UEFI variable store is of a kind that is not known here (varstore).", "Use a firmware with <nvram>.");
-        foreach (var socket in devices.Elements("vsock").Where(v => (string?)v.Element("cid")?.Attribute("auto") != "yes"))
-            Refuse(null, $"Its vsock has the fixed address {(string?)socket.Element("cid")?.Attribute("address")}, which only one machine of a host can have.", "Set auto='yes' on its <cid> with `virsh edit`.");
-
         var memory = Bytes(domain.Element("memory"));
         if (memory <= 0) Refuse(null, "Its memory size cannot be read.", "Look at it with `virsh dumpxml`.");
         var vcpu = domain.Element("vcpu");
@@ -50,7 +50,7 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
         foreach (var disk in devices.Elements("disk"))
             if (Disk(disk, Refuse) is { } declared) disks.Add(declared);
         foreach (var twice in disks.GroupBy(d => d.Path).Where(g => g.Count() > 1))
-            Refuse(twice.Last().Target, $"{Ids.Quote(twice.Key)} is attached twice.", "Detach one of them.");
+            Refuse(Named(twice.Last().Target), $"{Ids.Quote(twice.Key)} is attached twice.", "Detach one of them.");
         List<DeclaredNic> nics = [];
         foreach (var nic in devices.Elements("interface"))
             if (Nic(nic, Refuse) is { } declared) nics.Add(declared);
@@ -73,17 +73,22 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
         var target = (string?)disk.Element("target")?.Attribute("dev") ?? "";
         var source = disk.Element("source");
         var readOnly = disk.Element("readonly") is not null;
+        if (device == "cdrom" && (string?)disk.Attribute("type") == "block" && source is not null)
+        {
+            refuse(Named(target), "Its CD drive is the host's own, whose tray both machines would move.", "Eject it, or put a file in with `virsh change-media`.");
+            return null;
+        }
         if (device == "cdrom" || readOnly && device is "disk" or "floppy") return null;
         if (device == "floppy")
         {
-            if (source is not null) refuse(target, "It is a writable floppy.", "Eject it.");
+            if (source is not null) refuse(Named(target), "It is a writable floppy.", "Eject it.");
             return null;
         }
         var before = true;
         void Refuse(string reason, string next)
         {
             before = false;
-            refuse(target, reason, next);
+            refuse(Named(target), reason, next);
         }
         if (device != "disk") Refuse($"Its device kind is {Ids.Quote(device)}, which gives the guest the host's own device.", "Use disks that are files.");
         if (!VolumeName.TryCreate(target, out _)) Refuse($"Its target name {Ids.Quote(target)} cannot name a volume.", "Rename the target with `virsh edit`.");
@@ -91,9 +96,19 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
         if (disk.Element("transient") is not null) Refuse("Its writes are thrown away at the end (transient).", "Remove <transient/> with `virsh edit`.");
         if (disk.Element("mirror") is not null) Refuse("A block job works on it.", "Wait for it, or end it with `virsh blockjob --abort`.");
         var path = (string?)source?.Attribute("file");
-        if ((string?)disk.Attribute("type") != "file" || path is null) Refuse($"It is not a file but of type {Ids.Quote((string?)disk.Attribute("type"))}.", "Copy it to a qcow2 file with `qemu-img convert` and use that.");
+        if ((string?)disk.Attribute("type") != "file" || path is null)
+        {
+            var (what, next) = (string?)disk.Attribute("type") switch
+            {
+                "block" => ($"is a block device, {Ids.Quote((string?)source?.Attribute("dev"))}", "Copy it to a qcow2 file with `qemu-img convert` while the machine is off, and use that."),
+                "network" => ($"is on the network ({Ids.Quote((string?)source?.Attribute("protocol"))})", "Copy it to a qcow2 file with `qemu-img convert` while the machine is off, and use that."),
+                "volume" => ($"is named by its pool, {Ids.Quote((string?)source?.Attribute("pool"))}", "Name the file itself, which `virsh vol-path` tells, with `virsh edit`."),
+                var other => ($"is of type {Ids.Quote(other)}", "Copy it to a qcow2 file with `qemu-img convert` while the machine is off, and use that."),
+            };
+            Refuse($"It {what}; only files can have layers.", next);
+        }
         else if (!Path.IsPathFullyQualified(path) || path.Any(char.IsControl)) Refuse($"Its path {Ids.Quote(path)} is no full path.", "Give the full path with `virsh edit`.");
-        if (source?.Element("encryption") is not null || disk.Element("encryption") is not null) Refuse("It is encrypted.", "Use an image that is not encrypted.");
+        if (source?.Element("encryption") is not null || disk.Element("encryption") is not null) Refuse("It is encrypted.", "Use an image that is not encrypted on a file system that is, or encrypt inside of the guest.");
         foreach (var part in source?.Elements().Where(e => e.Name.LocalName is "slices" or "reservations" or "initiator" or "ssl" or "cookies") ?? [])
             Refuse($"Its source has <{part.Name.LocalName}>, which a copy cannot have.", "Use a plain file.");
         // Absent means raw to libvirt, never a guess.
@@ -102,27 +117,46 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
         return before ? new(target, path!, format!.Value) : null;
     }
 
+    /// <summary>A target that can stand in a message as it is.</summary>
+    private static string Named(string target) => VolumeName.TryCreate(target, out _) ? target : Ids.Quote(target);
+
     private static DeclaredNic? Nic(XElement nic, Action<string?, string, string> refuse)
     {
         var mac = ((string?)nic.Element("mac")?.Attribute("address") ?? "").ToLowerInvariant();
         var type = (string?)nic.Attribute("type");
-        var network = (string?)nic.Element("source")?.Attribute("network");
-        if (type != "network" || network is null)
+        var source = nic.Element("source");
+        if (mac.Length != 17 || mac.Where((c, i) => i % 3 == 2 ? c != ':' : !char.IsAsciiHexDigitLower(c)).Any())
         {
-            refuse(mac, $"Its network interface is of type {Ids.Quote(type)}; only libvirt networks can be fenced.", "Connect it to a libvirt network with `virsh edit`.");
+            refuse(null, mac.Length == 0 ? "A network interface has no MAC." : $"A network interface has {Ids.Quote(mac)} for a MAC.", "Define the machine anew; libvirt then chooses one.");
             return null;
         }
-        if (mac.Length == 0)
+        var name = type switch { "network" => (string?)source?.Attribute("network"), "bridge" => (string?)source?.Attribute("bridge"), "direct" => (string?)source?.Attribute("dev"), _ => null };
+        if (name is null)
         {
-            refuse(mac, "A network interface has no MAC.", "Define the machine anew; libvirt then chooses one.");
+            var (why, next) = type switch
+            {
+                "user" or "server" or "client" or "mcast" or "udp" => ("leads out of QEMU itself, past every fence", "Connect it to a libvirt network or a bridge with `virsh edit`."),
+                "hostdev" => ("is a card of the host (hostdev)", "Connect it to a libvirt network or a bridge with `virsh edit`; a copy cannot have the card."),
+                "vhostuser" or "vdpa" => ("is served by another process or card of the host", "Connect it to a libvirt network or a bridge with `virsh edit`."),
+                "ethernet" => ("is a device that somebody else connects", "Name the bridge in the definition: <interface type='bridge'>."),
+                _ => ("cannot be fenced", "Connect it to a libvirt network or a bridge with `virsh edit`."),
+            };
+            refuse(mac, $"Its network interface of type {Ids.Quote(type)} {why}.", next);
             return null;
         }
-        if (!NetworkName.TryCreate(network, out _))
+        var tags = nic.Element("vlan")?.Elements("tag").ToList() ?? [];
+        if (tags.Count > 1 || (string?)nic.Element("vlan")?.Attribute("trunk") == "yes")
         {
-            refuse(mac, $"The name of network {Ids.Quote(network)} cannot be used.", "Rename the network: letters, digits, '.', '_' and '-', at most 63.");
+            refuse(mac, "Its network interface carries several VLANs (a trunk), which a fence does not have.", "Give it one interface for each VLAN.");
             return null;
         }
-        return new(mac, network);
+        _ = int.TryParse((string?)tags.FirstOrDefault()?.Attribute("id"), NumberStyles.None, CultureInfo.InvariantCulture, out var vlan);
+        if (!NetworkName.TryCreate(name, out _))
+        {
+            refuse(mac, $"The name of network {Ids.Quote(name)} cannot be used.", "Rename the network: letters, digits, '.', '_' and '-', at most 63.");
+            return null;
+        }
+        return new(mac, name, type != "network", vlan);
     }
 
     /// <summary>All that QEMU cannot save or that would be shared with the original, in one sentence; null where nothing stands against it.</summary>
@@ -132,6 +166,8 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
         if (devices.Elements("hostdev").Any()) reasons.Add("it has host devices (hostdev)");
         if (devices.Elements("tpm").Any(t => (string?)t.Element("backend")?.Attribute("type") != "emulator")) reasons.Add("it has a TPM of the host (tpm)");
         if (devices.Elements("filesystem").Any()) reasons.Add("it has shared host folders (filesystem)");
+        if (devices.Elements("smartcard").Any(s => (string?)s.Attribute("mode") != "passthrough")) reasons.Add("it has a smartcard of the host (smartcard)");
+        if (devices.Descendants("gl").Any(g => (string?)g.Attribute("enable") == "yes") || devices.Descendants("acceleration").Any(a => (string?)a.Attribute("accel3d") == "yes")) reasons.Add("its screen is drawn by the host's graphics card (gl, accel3d)");
         if (devices.Elements("shmem").Any()) reasons.Add("it has memory shared with other processes (shmem)");
         if (devices.Elements("memory").Any(m => (string?)m.Attribute("model") is not "dimm")) reasons.Add("it has persistent or virtio memory devices");
         var backing = domain.Element("memoryBacking");

@@ -8,7 +8,8 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt.Examining;
 
 /// <summary>What a network's XML says, and all reasons in it why a fence could not stand for it. Pure: looks at text only.</summary>
-internal sealed record NetworkReading(NetworkBlueprint Blueprint, IReadOnlyList<Refusal> Refusals)
+/// <param name="Device">The bridge or interface of the host that it hands its machines to; null for a network of libvirt's own.</param>
+internal sealed record NetworkReading(NetworkBlueprint Blueprint, IReadOnlyList<Refusal> Refusals, string? Device = null)
 {
     /// <summary>What libvirt gives a lease where nothing is said.</summary>
     private const int DefaultLease = 3600;
@@ -22,8 +23,16 @@ internal sealed record NetworkReading(NetworkBlueprint Blueprint, IReadOnlyList<
         void Refuse(string reason, string next) => refusals.Add(new($"network {name}", reason, next));
 
         var mode = network.Element("forward") is { } forward ? (string?)forward.Attribute("mode") ?? "nat" : "isolated";
-        if (mode is not ("isolated" or "nat" or "route" or "open")) Refuse($"It hands its machines to the host's network (forward mode {Ids.Quote(mode)}).", "Use a network of mode nat, route, open or none.");
-        if (network.Element("virtualport") is not null || network.Element("vlan") is not null) Refuse("It has a virtual port or VLAN of an outer switch.", "Use a network with a Linux bridge of libvirt's own.");
+        if (network.Descendants("vlan").Any()) Refuse("It has VLANs, of which each would be a network of its own.", "Name the VLAN on the machines' interfaces with `virsh edit`, and take it out of the network.");
+        if (mode is "bridge" or "private" or "vepa" or "passthrough")
+        {
+            var device = (string?)network.Element("bridge")?.Attribute("name") ?? (string?)network.Element("forward")!.Elements("interface").FirstOrDefault()?.Attribute("dev")
+                ?? (string?)network.Element("forward")!.Attribute("dev");
+            if (device is null || !NetworkName.TryCreate(device, out _)) Refuse("It hands its machines to the host's network, and names no bridge or interface of it that can be used.", "Name one with `virsh net-edit`.");
+            else return new(new() { Name = name }, refusals, device);
+        }
+        else if (mode is not ("isolated" or "nat" or "route" or "open")) Refuse($"It gives its machines cards of the host (forward mode {Ids.Quote(mode)}).", "Use a network of mode nat, route, open, bridge or none.");
+        if (network.Element("virtualport") is not null) Refuse("It has a virtual port of an outer switch.", "Use a network with a Linux bridge of libvirt's own.");
         if (network.Elements("route").Any()) Refuse("It has static routes, which are not built yet.", "Remove <route> with `virsh net-edit`.");
 
         var addresses = network.Elements("ip").ToLookup(ip => (string?)ip.Attribute("family") == "ipv6" || ((string?)ip.Attribute("address"))?.Contains(':') == true);
