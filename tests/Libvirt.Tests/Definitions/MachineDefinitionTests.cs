@@ -4,6 +4,7 @@ using LibvirtSharp;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Copies;
 using WeaveHypervisor.Libvirt.Examining;
+using WeaveHypervisor.Libvirt.Starting;
 using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Model;
 
@@ -76,7 +77,7 @@ public sealed class MachineDefinitionTests
     /// <summary>Processors of this host are not those of the definition; what hangs on NUMA cells needs some.</summary>
     private static XElement? Cells(XElement copy) => copy.Elements("maxMemory").Any() ? XElement.Parse("<cpu><numa><cell id='0' cpus='0-1' memory='4' unit='GiB'/></numa></cpu>") : null;
 
-    private static string? CopyStart(string name) => Starting.CopyStarter.SharingRefusal(DomainText.Parse(File.ReadAllText(Path.Combine(Folder, name + ".xml"))),
+    private static string? CopyStart(string name) => CopyStarter.SharingRefusal(DomainText.Parse(File.ReadAllText(Path.Combine(Folder, name + ".xml"))),
         new() { FlatPath = Path.Combine(Folder, name + ".xml"), DeviceStatePath = "", RamBytes = 0, StoredBytes = 0, MainBlock = "pc.ram" });
 
     private static (MachineReading Reading, XElement? Copy) Read(string name)
