@@ -66,8 +66,8 @@ internal sealed class CopyTurns(int mib)
 
         copy = await lab.Product.CopyAsync(environment, "now", null, machine.Role, stop);
         Take(copy, nonce, _now, _nowSteps);
+        // The moment that was taken for it goes with it.
         await lab.Product.DeleteWeaveAsync(environment, "now", false, stop);
-        await lab.Product.DeleteSnapshotAsync(copy.Snapshot, stop);
     }
 
     private static void Take(Copy copy, string nonce, List<double> times, Dictionary<string, List<double>> steps)

@@ -20,7 +20,6 @@ public sealed record Done(OperationView Operation)
 public sealed record Copy(string Environment, string Weave, Done Done, double Total, double Reply, string Said)
 {
     public string Domain(string machine) => $"{Names.Weave}.{Environment}.{Weave}.{machine}";
-    public string Snapshot => Done.Result.GetProperty("snapshot").GetString()!;
     public string Address(string machine) => AddressOf(Done.Result, machine);
     public static string AddressOf(JsonElement result, string machine) => result.GetProperty("addresses").EnumerateArray().First(a => a.GetProperty("machine").GetString() == machine).GetProperty("outer").GetString()!;
     /// <summary>Ms that libvirt took to create the machine.</summary>
@@ -87,8 +86,6 @@ public sealed class Product : IAsyncDisposable
         DoAsync(_client.AdoptAsync(new AdoptBody { Name = environment, Machines = [.. machines.Select(m => new AdoptMachine { Name = m.Name, Domain = m.Domain })] }, stop), stop);
 
     public Task<Done> SnapshotAsync(string environment, string weave, CancellationToken stop) => DoAsync(_client.SnapshotAsync(environment, new SnapshotBody { Weave = weave }, stop), stop);
-
-    public Task<Done> DeleteSnapshotAsync(string snapshot, CancellationToken stop) => DoAsync(_client.DeleteSnapshotAsync(snapshot, stop), stop);
 
     public Task<Done> DeleteWeaveAsync(string environment, string weave, bool withSnapshots, CancellationToken stop) => DoAsync(_client.DeleteWeaveAsync(environment, weave, withSnapshots, stop), stop);
 
