@@ -32,7 +32,7 @@ internal static class Pictures
                 foreach (var machine in weave.Machines) text.AppendLine($"  {machine.Name} {machine.RunState}: {Answer(world.Host.Ask(machine.Uuid))}");
             }
             foreach (var s in snapshots)
-                text.AppendLine($"snapshot {Number(s.Id)} of {s.Weave} after {Number(s.Parent)} {s.State} {s.Consistency}: {string.Join(", ", s.Machines.Select(m => $"{m.Name} {m.RunState} {m.Method} {m.Memory is not null}"))}{(s.Verification is { } v ? $" verified {v.Passed} {v.Level} {v.Probe} {v.Reason} {string.Join(",", v.Machines)}" : "")}");
+                text.AppendLine($"snapshot {Number(s.Id)} of {s.Weave} after {Number(s.Parent)} {s.State} {s.Consistency}: {string.Join(", ", s.Machines.Select(m => $"{m.Name} {m.RunState} {m.Method} {m.Memory is not null}"))}{(s.Verification is { } v ? $" verified {v.Passed} {v.Level} {v.Probe} {v.Reason} {string.Join(",", v.Machines.Select(m => $"{m.Name} {m.RunState}"))}" : "")}");
             if (environment.Id == World.Lab)
             {
                 foreach (var s in snapshots) text.AppendLine($"holds {Number(s.Id)}: {await world.HoldsAsync(s)}");
