@@ -41,6 +41,9 @@ public interface IJournal
     /// <summary>Takes the environment's lease if it is free, has expired, or is <paramref name="owner"/>'s own; null where another holds it. A new holder gets a greater number.</summary>
     Task<Lease?> TryAcquireAsync(EnvironmentId environment, string owner, TimeSpan duration, CancellationToken stop);
 
+    /// <summary>The lease as it was last taken or prolonged, also where it has expired since; null where it was given back or never taken. An expired one is that of a holder who died, or lost the journal.</summary>
+    Task<Lease?> FindLeaseAsync(EnvironmentId environment, CancellationToken stop);
+
     /// <summary>Prolongs; null where it was lost.</summary>
     Task<Lease?> RenewAsync(Lease lease, TimeSpan duration, CancellationToken stop);
 

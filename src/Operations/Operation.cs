@@ -23,6 +23,8 @@ public sealed record Operation
     public required EnvironmentId Environment { get; init; }
     /// <summary>What it works on, for people: "lab/past".</summary>
     public required string Subject { get; init; }
+    /// <summary>The hypervisor host that it works on, where several share the state; null: there is only one.</summary>
+    public HostId? Host { get; init; }
     public required string RequestedBy { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
     public DateTimeOffset? StartedAt { get; init; }

@@ -14,8 +14,9 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
     /// the same hash answers the earlier operation; with another hash <see cref="Fault.InvalidRequest"/>. An unknown kind: <see cref="Fault.Unsupported"/>.
     /// </summary>
     /// <param name="planJson">JSON of the plan type of that kind's step list.</param>
+    /// <param name="host">The host that it works on, where several share the journal.</param>
     public async Task<Operation> SubmitAsync(string kind, EnvironmentId environment, string subject, string planJson, string requestedBy,
-        string? idempotencyKey = null, string? requestHash = null, CancellationToken stop = default)
+        string? idempotencyKey = null, string? requestHash = null, HostId? host = null, CancellationToken stop = default)
     {
         var list = catalogue.Get(kind);
         var operation = new Operation
@@ -25,6 +26,7 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
             Version = list.Version,
             Environment = environment,
             Subject = subject,
+            Host = host,
             RequestedBy = requestedBy,
             CreatedAt = clock.GetUtcNow(),
             State = OperationState.Queued,
@@ -34,7 +36,7 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
         var stored = await journal.SubmitAsync(new(operation, idempotencyKey, requestHash), stop).ConfigureAwait(false);
         board.Report(stored);
         // A repeated request needs no second wake-up.
-        if (stored.Id == operation.Id) queue.Enqueue(stored.Id);
+        if (stored.Id == operation.Id) queue.Enqueue(stored.Id, host);
         return stored;
     }
 
@@ -94,7 +96,20 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
     /// Wakes a runner for the oldest unfinished operation of each environment; its end wakes the one after it. At the start of a service for all, later for those
     /// whose wake-up was lost: what <paramref name="isWoken"/> says of that oldest operation keeps it from another. Answers how many were woken.
     /// </summary>
-    public async Task<int> ResumeAllAsync(CancellationToken stop, Func<Operation, bool>? isWoken = null)
+    public async Task<int> ResumeAllAsync(CancellationToken stop, Func<Operation, Task<bool>>? isWoken = null)
+    {
+        var woken = 0;
+        foreach (var operation in await OldestUnfinishedAsync(stop).ConfigureAwait(false))
+        {
+            if (isWoken is not null && await isWoken(operation).ConfigureAwait(false)) continue;
+            queue.Enqueue(operation.Id, operation.Host);
+            woken++;
+        }
+        return woken;
+    }
+
+    /// <summary>The oldest unfinished operation of each environment, oldest first.</summary>
+    public async Task<IReadOnlyList<Operation>> OldestUnfinishedAsync(CancellationToken stop)
     {
         const int page = 200;
         var oldest = new Dictionary<EnvironmentId, Operation>();
@@ -107,9 +122,7 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
             if (found.Count < page) break;
             before = found[^1].Id;
         }
-        var woken = oldest.Values.Where(o => isWoken?.Invoke(o) != true).OrderBy(o => o.CreatedAt).ToList();
-        foreach (var operation in woken) queue.Enqueue(operation.Id);
-        return woken.Count;
+        return [.. oldest.Values.OrderBy(o => o.CreatedAt)];
     }
 
     private async Task<Operation> GetAsync(OperationId id, CancellationToken stop) => await journal.FindAsync(id, stop).ConfigureAwait(false)

@@ -14,6 +14,14 @@ public sealed partial class OperationRunner(IJournal journal, StepCatalogue cata
     ILogger<OperationRunner> log)
 {
     private readonly ConcurrentDictionary<EnvironmentId, byte> _running = new();
+    /// <summary>What came after the operation that a run has just ended.</summary>
+    private readonly ConcurrentDictionary<OperationId, OperationId> _next = new();
+
+    /// <summary>The name of this process in leases.</summary>
+    public string Owner => owner;
+
+    /// <summary>True for operations on this runner's host: no others are ever run.</summary>
+    public bool IsOurs(Operation operation) => operation.Host is null || options.Host is null || operation.Host == options.Host;
 
     /// <summary>True while this process runs operations of that environment, or waits for its lease.</summary>
     public bool Runs(EnvironmentId environment) => _running.ContainsKey(environment);
@@ -21,13 +29,16 @@ public sealed partial class OperationRunner(IJournal journal, StepCatalogue cata
     /// <summary>
     /// Runs the environment of that operation, as <see cref="RunEnvironmentAsync"/> does, until that operation has ended: what was submitted before it comes first,
     /// what was submitted after it is left. Answers the operation that is to be woken next, because its own wake-up may have come and gone meanwhile; null where there
-    /// is none or another run of this process goes on. No effect where there is no such operation, or it has ended.
+    /// is none, or another run, of this process or another, ends that operation: whoever ends it wakes the next. No effect where there is no such operation, it has ended, or it is
+    /// another host's.
     /// </summary>
     public async Task<OperationId?> RunAsync(OperationId id, CancellationToken stop)
     {
-        if (await journal.FindAsync(id, stop).ConfigureAwait(false) is not { IsEnded: false } operation) return null;
-        var worked = await RunAsync(operation.Environment, async () => await journal.FindAsync(id, stop).ConfigureAwait(false) is { IsEnded: false }, id, stop).ConfigureAwait(false);
-        return worked ? (await journal.NextAsync(operation.Environment, stop).ConfigureAwait(false))?.Id : null;
+        if (await journal.FindAsync(id, stop).ConfigureAwait(false) is not { IsEnded: false } operation || !IsOurs(operation)) return null;
+        var ended = await RunAsync(operation.Environment, async () => await journal.FindAsync(id, stop).ConfigureAwait(false) is { IsEnded: false }, id, stop).ConfigureAwait(false);
+        if (!ended) return null;
+        // Read while the lease was held: later another process may have gone on, and woken the same one.
+        return _next.TryRemove(id, out var next) ? next : (await journal.NextAsync(operation.Environment, stop).ConfigureAwait(false))?.Id;
     }
 
     /// <summary>
@@ -40,7 +51,7 @@ public sealed partial class OperationRunner(IJournal journal, StepCatalogue cata
     public Task RunEnvironmentAsync(EnvironmentId environment, CancellationToken stop) =>
         RunAsync(environment, async () => await journal.NextAsync(environment, stop).ConfigureAwait(false) is not null, null, stop);
 
-    /// <summary>False where another run of this process has the environment.</summary>
+    /// <summary>True where this run itself has ended the operation <paramref name="until"/>.</summary>
     private async Task<bool> RunAsync(EnvironmentId environment, Func<Task<bool>> isLeft, OperationId? until, CancellationToken stop)
     {
         while (await isLeft().ConfigureAwait(false))
@@ -50,17 +61,18 @@ public sealed partial class OperationRunner(IJournal journal, StepCatalogue cata
             {
                 var lease = await journal.TryAcquireAsync(environment, owner, options.LeaseDuration, stop).ConfigureAwait(false);
                 if (lease is null) await Task.Delay(options.LeasePoll, clock, stop).ConfigureAwait(false);
-                else await RunUnderLeaseAsync(lease, until, stop).ConfigureAwait(false);
+                else if (await RunUnderLeaseAsync(lease, until, stop).ConfigureAwait(false) is { } ended) return ended;
             }
             finally
             {
                 _running.TryRemove(environment, out _);
             }
         }
-        return true;
+        return false;
     }
 
-    private async Task RunUnderLeaseAsync(Lease lease, OperationId? until, CancellationToken stop)
+    /// <summary>True: <paramref name="until"/> was ended here. False: another host's operation comes first, and that host wakes what comes after it. Null: look again whether something is left.</summary>
+    private async Task<bool?> RunUnderLeaseAsync(Lease lease, OperationId? until, CancellationToken stop)
     {
         using var lost = new CancellationTokenSource();
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
@@ -69,14 +81,19 @@ public sealed partial class OperationRunner(IJournal journal, StepCatalogue cata
         {
             while (await journal.NextAsync(lease.Environment, stop).ConfigureAwait(false) is { } operation)
             {
+                if (!IsOurs(operation)) return false;
                 await new OperationRun(operation, lease, journal, catalogue, clock, board, options, log).RunAsync(lost.Token, stop).ConfigureAwait(false);
-                if (operation.Id == until) break;
+                if (operation.Id != until) continue;
+                if ((await journal.NextAsync(lease.Environment, stop).ConfigureAwait(false))?.Id is { } next) _next[operation.Id] = next;
+                return true;
             }
+            return null;
         }
         catch (LeaseLostException)
         {
             LeaseLost(log, lease.Environment, lease.Number);
             await Task.Delay(options.FirstBackoff, clock, stop).ConfigureAwait(false);
+            return null;
         }
         finally
         {

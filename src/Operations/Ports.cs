@@ -5,7 +5,8 @@ namespace WeaveHypervisor.Operations;
 /// <summary>Wakes a runner for an operation, in this process or another. Losing a wake-up loses nothing: unfinished operations are found in the journal.</summary>
 public interface IOperationQueue
 {
-    void Enqueue(OperationId id);
+    /// <param name="host">The host whose services alone may run it; null: this service's own.</param>
+    void Enqueue(OperationId id, HostId? host = null);
 }
 
 /// <summary>The step lists of this build, by kind.</summary>

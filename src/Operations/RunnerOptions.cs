@@ -1,8 +1,12 @@
+using WeaveHypervisor.Model;
+
 namespace WeaveHypervisor.Operations;
 
 /// <summary>How patient a runner is.</summary>
 public sealed record RunnerOptions
 {
+    /// <summary>The hypervisor host whose operations it runs; null: of all, there is only one.</summary>
+    public HostId? Host { get; init; }
     /// <summary>How long a lease lasts when its holder dies without giving it back.</summary>
     public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(30);
     /// <summary>How often the lease is prolonged while it is used; well below <see cref="LeaseDuration"/>.</summary>

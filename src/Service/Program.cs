@@ -44,7 +44,8 @@ internal static class Program
     {
         using var loggers = LoggerFactory.Create(b => b.AddConsole(c => c.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Warning));
         var driver = Composition.CreateDriver(options, loggers);
-        var facts = await driver.InspectHostAsync(CancellationToken.None);
+        using var database = new WeaveDatabase(Composition.StateOf(options, StateFolder.DatabaseIn(options.StatePath)), TimeProvider.System);
+        var facts = await Storage.AddToAsync(await driver.InspectHostAsync(CancellationToken.None), database, CancellationToken.None);
         if (json) Console.WriteLine(System.Text.Json.JsonSerializer.Serialize(Api.Mapping.Map.View(facts), Client.V1.V1Json.Default.DoctorView));
         else
             foreach (var f in facts.Findings) Console.WriteLine($"{Api.Mapping.Map.Word(f.Level)}\t{f.Subject}\t{f.Text}{(f.NextStep is null ? "" : "\t" + f.NextStep)}");

@@ -116,6 +116,13 @@ internal sealed class Journal(StateEngine database, TimeProvider clock) : IJourn
             return new Lease(environment, owner, row.Number, now + duration);
         }, stop);
 
+    public Task<Lease?> FindLeaseAsync(EnvironmentId environment, CancellationToken stop) => database.ReadAsync<Lease?>($"looking at the lease of {environment}", async db =>
+    {
+        var text = Need(environment);
+        var row = await db.Leases.AsNoTracking().FirstOrDefaultAsync(r => r.Environment == text, stop).ConfigureAwait(false);
+        return row?.Owner is { } owner ? new(environment, owner, row.Number, new(row.ExpiresAt, TimeSpan.Zero)) : null;
+    });
+
     public Task<Lease?> RenewAsync(Lease lease, TimeSpan duration, CancellationToken stop) => database.WriteAsync<Lease?>($"prolonging the lease of {lease.Environment}", [Of(lease.Environment)], async db =>
     {
         var text = Need(lease.Environment);

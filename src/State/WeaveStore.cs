@@ -27,6 +27,19 @@ internal sealed class WeaveStore(StateEngine database) : IWeaveStore
             .Select(d => StateJson.Read(d, Json.Weave))];
     });
 
+    public Task<IReadOnlyList<Weave>> PageWeavesAsync(EnvironmentId environment, int skip, int limit, CancellationToken stop) => database.ReadAsync<IReadOnlyList<Weave>>("listing weaves", async db =>
+    {
+        var text = Need(environment);
+        return [.. (await db.Weaves.Where(r => r.Environment == text).OrderBy(r => r.CreatedAt).ThenBy(r => r.Id).Skip(Math.Max(0, skip)).Take(Math.Max(0, limit)).Select(r => r.Document).ToListAsync(stop).ConfigureAwait(false))
+            .Select(d => StateJson.Read(d, Json.Weave))];
+    });
+
+    public Task<(int Weaves, int Snapshots)> CountAsync(EnvironmentId environment, CancellationToken stop) => database.ReadAsync("counting weaves", async db =>
+    {
+        var text = Need(environment);
+        return (await db.Weaves.CountAsync(r => r.Environment == text && !r.Id.StartsWith("verify-"), stop).ConfigureAwait(false), await db.Snapshots.CountAsync(r => r.Environment == text, stop).ConfigureAwait(false));
+    });
+
     public Task<Weave?> FindWeaveAsync(EnvironmentId environment, WeaveId id, CancellationToken stop) => database.ReadAsync("reading a weave", async db =>
     {
         var (e, w) = (Need(environment), Need(id));
@@ -49,6 +62,14 @@ internal sealed class WeaveStore(StateEngine database) : IWeaveStore
         var found = await db.Snapshots.Where(r => r.Id == text).Select(r => r.Document).FirstOrDefaultAsync(stop).ConfigureAwait(false);
         return found is null ? null : StateJson.Read(found, Json.Snapshot);
     });
+
+    public Task<IReadOnlyDictionary<SnapshotId, DateTimeOffset>> FindInstantsAsync(IReadOnlyCollection<SnapshotId> ids, CancellationToken stop) =>
+        database.ReadAsync<IReadOnlyDictionary<SnapshotId, DateTimeOffset>>("reading snapshots", async db =>
+        {
+            var texts = ids.Select(Need).Distinct().ToList();
+            return (await db.Snapshots.Where(r => texts.Contains(r.Id)).Select(r => new { r.Id, r.At }).ToListAsync(stop).ConfigureAwait(false))
+                .ToDictionary(r => Ids.Parse<SnapshotId>(r.Id), r => new DateTimeOffset(r.At, TimeSpan.Zero));
+        });
 
     public Task<IReadOnlyList<Layer>> ListLayersAsync(EnvironmentId environment, CancellationToken stop) => database.ReadAsync<IReadOnlyList<Layer>>("listing layers", async db =>
     {

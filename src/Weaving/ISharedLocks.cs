@@ -19,3 +19,27 @@ public interface IHeldLock : IAsyncDisposable
     /// </summary>
     Task CheckAsync(CancellationToken stop);
 }
+
+/// <summary>Where one process alone works on the state.</summary>
+internal sealed class LocksOfOneProcess : ISharedLocks
+{
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<string, SemaphoreSlim> _locks = new(StringComparer.Ordinal);
+
+    public async Task<IHeldLock> TakeAsync(string name, CancellationToken stop)
+    {
+        var found = _locks.GetOrAdd(name, _ => new(1, 1));
+        await found.WaitAsync(stop);
+        return new Held(found);
+    }
+
+    private sealed class Held(SemaphoreSlim taken) : IHeldLock
+    {
+        public Task CheckAsync(CancellationToken stop) => Task.CompletedTask;
+
+        public ValueTask DisposeAsync()
+        {
+            taken.Release();
+            return default;
+        }
+    }
+}

@@ -14,11 +14,17 @@ public interface IWeaveStore
 
     /// <summary>All weaves of an environment, oldest first.</summary>
     Task<IReadOnlyList<Weave>> ListWeavesAsync(EnvironmentId environment, CancellationToken stop);
+    /// <summary>A part of <see cref="ListWeavesAsync"/>: at most <paramref name="limit"/> from the <paramref name="skip"/>th on.</summary>
+    Task<IReadOnlyList<Weave>> PageWeavesAsync(EnvironmentId environment, int skip, int limit, CancellationToken stop);
+    /// <summary>How many weaves, without those of verifications (their ids begin with `verify-`), and snapshots an environment has.</summary>
+    Task<(int Weaves, int Snapshots)> CountAsync(EnvironmentId environment, CancellationToken stop);
     Task<Weave?> FindWeaveAsync(EnvironmentId environment, WeaveId id, CancellationToken stop);
 
     /// <summary>Snapshots of an environment in order of their instants, then ids; both limits inclusive.</summary>
     Task<IReadOnlyList<Snapshot>> ListSnapshotsAsync(EnvironmentId environment, DateTimeOffset? from, DateTimeOffset? to, CancellationToken stop);
     Task<Snapshot?> FindSnapshotAsync(SnapshotId id, CancellationToken stop);
+    /// <summary>When the snapshots of those ids were taken; ids that are gone are left out.</summary>
+    Task<IReadOnlyDictionary<SnapshotId, DateTimeOffset>> FindInstantsAsync(IReadOnlyCollection<SnapshotId> ids, CancellationToken stop);
 
     Task<IReadOnlyList<Layer>> ListLayersAsync(EnvironmentId environment, CancellationToken stop);
 

@@ -19,19 +19,22 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
 /// <summary>One comparison.</summary>
 internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPublisher publisher, Reconciliation request, CancellationToken stop)
 {
-    private const string Owner = "reconciler";
-    private static readonly TimeSpan LeaseTime = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan LeaseTime = TimeSpan.FromMinutes(1);
     private readonly List<Finding> _findings = [];
     private readonly List<string> _repaired = [], _repairable = [];
     private readonly List<EnvironmentId> _busy = [];
     private OwnedThings _owned = null!;
+
+    private string Owner => bench.Place.Name + "/reconciler";
 
     private bool Repairs => request.Mode != RepairMode.Look;
 
     public async Task<ReconciliationReport> RunAsync()
     {
         if (request is { Environment: { } named, Weave: { } one }) await bench.Store.GetWeaveAsync(named, one, stop);
-        else if (request.Environment is { } only) await bench.Store.GetEnvironmentAsync(only, stop);
+        if (request.Environment is { } only && await bench.Store.GetEnvironmentAsync(only, stop) is var found && !bench.IsHere(found))
+            throw new WeaveException(Fault.Conflict, $"'{only}' lives on the host '{found.Host}', not on '{bench.Host}'.", $"Ask a service of '{found.Host}'.");
+        await using var alone = await bench.LockAsync("reconciliation", stop);
         // The host is listed before the store is read: what an operation makes in between is then never taken for a left-over.
         try
         {
@@ -41,8 +44,8 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         {
             return new([new(FindingLevel.Error, "hypervisor", e.Message, e.NextStep)], [], [], []);
         }
-        var environments = await bench.Store.ListEnvironmentsAsync(stop);
-        var unfinished = await journal.ListAsync(null, unfinishedOnly: true, 1000, null, stop);
+        var environments = (await bench.Store.ListEnvironmentsAsync(stop)).Where(bench.IsHere).ToList();
+        var unfinished = (await journal.ListAsync(null, unfinishedOnly: true, 1000, null, stop)).Where(o => o.Host is null || bench.Host is null || o.Host == bench.Host).ToList();
         if (request.Environment is null) await LeftOversAsync(environments, unfinished);
         foreach (var environment in environments.Where(e => request.Environment is null || e.Id == request.Environment)) await EnvironmentAsync(environment, unfinished);
         await EndpointsAsync();

@@ -17,7 +17,6 @@ namespace WeaveHypervisor.Weaving;
 internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal journal, Reconciler reconciler) : IWeaver
 {
     private static readonly TimeSpan LongestProbe = TimeSpan.FromMinutes(10);
-    private readonly SemaphoreSlim _generating = new(1, 1);
     private IWeaveStore Store => bench.Store;
 
     public async Task<Operation> AdoptAsync(AdoptRequest request, Caller caller, CancellationToken stop)
@@ -111,15 +110,8 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
         }
         if (request.Weave is { } given) return await Submit(given);
         // One at a time from the choice to the journal: an id that waits there for its weave is taken.
-        await _generating.WaitAsync(stop);
-        try
-        {
-            return await Submit(await GenerateAsync(environment.Id, now, stop));
-        }
-        finally
-        {
-            _generating.Release();
-        }
+        await using var one = await bench.Locks.TakeAsync("ids of weaves", stop);
+        return await Submit(await GenerateAsync(environment.Id, now, stop));
     }
 
     public async Task<Operation> DeleteWeaveAsync(EnvironmentId environment, WeaveId weave, bool withSnapshots, Caller caller, CancellationToken stop)
@@ -214,8 +206,12 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
 
     public Task<ExpiryReport> DeleteExpiredAsync(TimeSpan retryAfter, Caller caller, CancellationToken stop) => new Expiry(bench, desk, journal).RunAsync(retryAfter, caller.Name, stop);
 
-    private Task<Operation> SubmitAsync<TPlan>(string kind, EnvironmentId environment, string subject, TPlan plan, JsonTypeInfo<TPlan> type, Caller caller, CancellationToken stop) =>
-        desk.SubmitAsync(kind, environment, subject, JsonSerializer.Serialize(plan, type), caller.Name, caller.IdempotencyKey, caller.RequestHash, stop);
+    private async Task<Operation> SubmitAsync<TPlan>(string kind, EnvironmentId environment, string subject, TPlan plan, JsonTypeInfo<TPlan> type, Caller caller, CancellationToken stop)
+    {
+        // Work goes to the host on which the environment lives, whichever service was asked; an adoption to this one.
+        var host = bench.Host is null ? null : (await Store.FindEnvironmentAsync(environment, stop))?.Host ?? bench.Host;
+        return await desk.SubmitAsync(kind, environment, subject, JsonSerializer.Serialize(plan, type), caller.Name, caller.IdempotencyKey, caller.RequestHash, host, stop);
+    }
 
     /// <summary>The operation of an earlier request with the same key: a repeated request must not be refused because its first sending has succeeded.</summary>
     private async Task<Operation?> RepeatedAsync(Caller caller, CancellationToken stop) =>

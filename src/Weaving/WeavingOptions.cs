@@ -6,7 +6,7 @@ namespace WeaveHypervisor.Weaving;
 /// <summary>Settings of the product's rules; checked at start by <see cref="Check"/>.</summary>
 public sealed class WeavingOptions
 {
-    /// <summary>Name of the hypervisor host that this service manages, as it is recorded with environments.</summary>
+    /// <summary>Name of the hypervisor host that this service manages, as it is recorded with environments. Where several hosts share PostgreSQL, each has its own.</summary>
     public string Host { get; set; } = "local";
     /// <summary>Bytes that must stay free in the pool after everything that an operation promises is written. At least 0.</summary>
     public long ReservedBytes { get; set; } = 512L << 20;
@@ -48,9 +48,24 @@ public sealed class WeavingOptions
     }
 }
 
+/// <summary>Which process this is among those that share the state.</summary>
+/// <param name="Name">Names it in leases: the same after a restart, and no other's.</param>
+/// <param name="SeveralHosts">The state may be shared with services of other hosts; <see cref="WeavingOptions.Host"/> then says which environments are this one's.</param>
+public sealed record ProcessPlace(string Name, bool SeveralHosts);
+
 /// <summary>What every step works with.</summary>
-internal sealed record Bench(IWeaveStore Store, IHypervisorDriver Driver, TimeProvider Clock, WeavingOptions Options)
+/// <param name="Locks">For what is one for the whole host.</param>
+internal sealed record Bench(IWeaveStore Store, IHypervisorDriver Driver, TimeProvider Clock, WeavingOptions Options, ISharedLocks Locks, ProcessPlace Place)
 {
+    /// <summary>The host of this service, where the state has several.</summary>
+    public HostId? Host => Place.SeveralHosts ? HostId.Parse(Options.Host) : null;
+
+    /// <summary>True for an environment on this service's host: only those are compared with it, published on it and looked after.</summary>
+    public bool IsHere(ManagedEnvironment environment) => Host is not { } host || environment.Host == host;
+
+    /// <summary>Holds what is one for this host, among all processes that work on it.</summary>
+    public Task<IHeldLock> LockAsync(string what, CancellationToken stop) => Locks.TakeAsync(Host is { } host ? $"{what} on {host}" : what, stop);
+
     /// <summary>Now, at the precision of everything that is stored: milliseconds.</summary>
     public DateTimeOffset Now => Clock.GetUtcNow().ToMilliseconds();
 }

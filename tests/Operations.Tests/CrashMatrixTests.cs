@@ -54,6 +54,7 @@ internal sealed class MortalJournal(IJournal inner, World world) : IJournal
     public Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop) => Both(() => inner.SaveAsync(operation, lease, stop));
     public Task<bool> RequestCancelAsync(OperationId id, CancellationToken stop) => inner.RequestCancelAsync(id, stop);
     public Task<Lease?> TryAcquireAsync(EnvironmentId e, string owner, TimeSpan d, CancellationToken stop) => Both(() => inner.TryAcquireAsync(e, owner, d, stop));
+    public Task<Lease?> FindLeaseAsync(EnvironmentId e, CancellationToken stop) => inner.FindLeaseAsync(e, stop);
     public Task<Lease?> RenewAsync(Lease lease, TimeSpan duration, CancellationToken stop) => Both(() => inner.RenewAsync(lease, duration, stop));
     public Task ReleaseAsync(Lease lease, CancellationToken stop) => Both(async () => { await inner.ReleaseAsync(lease, stop); return 0; });
 }
@@ -94,7 +95,7 @@ public sealed class CrashMatrixTests
 
     public CrashMatrixTests() => _journal = new(_clock);
 
-    private sealed class NoQueue : IOperationQueue { public void Enqueue(OperationId id) { } }
+    private sealed class NoQueue : IOperationQueue { public void Enqueue(OperationId id, HostId? host) { } }
 
     private OperationDesk Desk => new(_journal, _catalogue, new NoQueue(), _board, _clock);
 

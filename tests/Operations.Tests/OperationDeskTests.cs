@@ -63,14 +63,14 @@ public sealed class OperationDeskTests
         Assert.Equal(2, await _desk.ResumeAllAsync(default));
         Assert.Equal(new[] { lab.Id.Text, shop.Id.Text }.Order(), _queue.Woken.Select(id => id.Text).Order());
         _queue.Woken.Clear();
-        Assert.Equal(1, await _desk.ResumeAllAsync(default, o => o.Id == lab.Id));
+        Assert.Equal(1, await _desk.ResumeAllAsync(default, o => Task.FromResult(o.Id == lab.Id)));
         Assert.Equal([shop.Id], _queue.Woken);
     }
 
     private sealed class Queue : IOperationQueue
     {
         public List<OperationId> Woken { get; } = [];
-        public void Enqueue(OperationId id) => Woken.Add(id);
+        public void Enqueue(OperationId id, HostId? host) => Woken.Add(id);
     }
 
     /// <summary>Lets something happen once, right after an operation was read and before the reader goes on.</summary>
@@ -93,6 +93,7 @@ public sealed class OperationDeskTests
         public Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop) => inner.SaveAsync(operation, lease, stop);
         public Task<bool> RequestCancelAsync(OperationId id, CancellationToken stop) => inner.RequestCancelAsync(id, stop);
         public Task<Lease?> TryAcquireAsync(EnvironmentId e, string owner, TimeSpan d, CancellationToken stop) => inner.TryAcquireAsync(e, owner, d, stop);
+        public Task<Lease?> FindLeaseAsync(EnvironmentId e, CancellationToken stop) => inner.FindLeaseAsync(e, stop);
         public Task<Lease?> RenewAsync(Lease lease, TimeSpan duration, CancellationToken stop) => inner.RenewAsync(lease, duration, stop);
         public Task ReleaseAsync(Lease lease, CancellationToken stop) => inner.ReleaseAsync(lease, stop);
     }

@@ -29,9 +29,17 @@ internal sealed class TestService : IAsyncDisposable
     private StateFolder? _held;
     private WebApplication? _app;
 
-    private TestService(TimeProvider? clock)
+    private readonly TestService? _beside;
+
+    private TestService(TimeProvider? clock, TestService? beside)
     {
         Clock = clock ?? TimeProvider.System;
+        _beside = beside;
+        if (beside is not null)
+        {
+            Host = beside.Host;
+            return;
+        }
         Host = new(Path.Combine(_folder.FullName, "host"), Clock);
         var octet = 10;
         foreach (var machine in Machines) Host.AddUserMachine(machine, $"10.20.30.{octet++}");
@@ -45,12 +53,13 @@ internal sealed class TestService : IAsyncDisposable
     public FaultPlan Faults { get; set; } = new();
     public Action<WeaveOptions> Configure { get; set; } = _ => { };
     public Uri Address { get; private set; } = null!;
-    public string AdminToken { get; private set; } = "";
+    public string AdminToken { get; set; } = "";
     public IServiceProvider Services => _app!.Services;
 
-    public static async Task<TestService> StartAsync(TimeProvider? clock = null, Action<WeaveOptions>? configure = null)
+    /// <param name="beside">A service that runs on the same simulated host.</param>
+    public static async Task<TestService> StartAsync(TimeProvider? clock = null, Action<WeaveOptions>? configure = null, TestService? beside = null)
     {
-        var service = new TestService(clock);
+        var service = new TestService(clock, beside);
         if (configure is not null) service.Configure = configure;
         await service.StartAgainAsync();
         return service;
@@ -73,7 +82,9 @@ internal sealed class TestService : IAsyncDisposable
         // The first look at the host is over then: on a clock that stands still, work would wait for its lease for ever.
         await Services.GetRequiredService<StartUp>().Compared.WaitAsync(Patience);
         Address = new(_app.Urls.Single());
-        AdminToken = File.ReadAllText(Path.Combine(StatePath, "admin.token")).Trim();
+        var token = Path.Combine(StatePath, "admin.token");
+        // Services that share a database share its tokens; the first one has made it.
+        AdminToken = File.Exists(token) ? File.ReadAllText(token).Trim() : (AdminToken.Length > 0 ? AdminToken : _beside?.AdminToken ?? "");
     }
 
     public async Task StopAsync()
@@ -131,7 +142,7 @@ internal sealed class TestService : IAsyncDisposable
     {
         foreach (var client in _clients) client.Dispose();
         await StopAsync();
-        Host.Dispose();
+        if (_beside is null) Host.Dispose();
         _folder.Delete(recursive: true);
     }
 

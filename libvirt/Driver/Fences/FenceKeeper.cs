@@ -16,8 +16,8 @@ namespace WeaveHypervisor.Libvirt.Fences;
 /// </summary>
 internal sealed partial class FenceKeeper(DriverContext context)
 {
-    // Two fences made at once must not choose the same subnet.
-    private readonly SemaphoreSlim _choosing = new(1, 1);
+    // Two fences made at once must not choose the same subnet, also not by two services on this host.
+    private readonly HostLock _choosing = new($"/run/weave.{context.Options.Prefix}.fences.lock");
 
     private string Folders => Path.Combine(context.Options.Root, "fences");
 
@@ -104,8 +104,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
     private async Task<FenceRecord> RecordAsync(FenceSpec fence, CancellationToken stop)
     {
         var path = Path.Combine(Folder(fence.Tag), "fence.json");
-        await _choosing.WaitAsync(stop);
-        try
+        using (await _choosing.TakeAsync(stop))
         {
             var subnet = File.Exists(path) ? JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord)!.Subnet : await FreeSubnetAsync(fence.Tag, stop);
             var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet));
@@ -114,10 +113,6 @@ internal sealed partial class FenceKeeper(DriverContext context)
             DurableFile.CreateDirectory(Folder(fence.Tag), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             DurableFile.Write(path, file => JsonSerializer.Serialize(file, record, FenceJson.Default.FenceRecord));
             return record;
-        }
-        finally
-        {
-            _choosing.Release();
         }
     }
 

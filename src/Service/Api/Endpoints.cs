@@ -4,6 +4,7 @@ using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Service.Api.Mapping;
+using WeaveHypervisor.Service.Hosting;
 using WeaveHypervisor.Weaving;
 using WeaveHypervisor.Weaving.Access;
 using static WeaveHypervisor.Service.Api.Requests;
@@ -105,9 +106,9 @@ internal static class Endpoints
         api.MapGet("/environments/{env}/weaves", async (HttpContext http, IWeaveStore store) =>
         {
             var env = await FindAsync(store, http);
-            var found = http.Paged(await store.ListWeavesAsync(env.Id, http.RequestAborted));
-            var snapshots = await store.ListSnapshotsAsync(env.Id, null, null, http.RequestAborted);
-            return Json(new Page<WeaveView>([.. found.Items.Select(w => Map.View(w, env.ActiveWeave, snapshots))], found.NextPageToken));
+            var found = await http.PagedAsync((skip, limit) => store.PageWeavesAsync(env.Id, skip, limit, http.RequestAborted));
+            var origins = await store.FindInstantsAsync([.. found.Items.Where(w => w.Origin is not null).Select(w => w.Origin!.Value)], http.RequestAborted);
+            return Json(new Page<WeaveView>([.. found.Items.Select(w => Map.View(w, env.ActiveWeave, origins))], found.NextPageToken));
         }).WithMetadata([Reads, .. Takes.Paging]).Produces<Page<WeaveView>>().Named("listWeaves", "The weaves of an environment, oldest first.");
         api.MapPost("/environments/{env}/weaves", async (HttpContext http, IWeaver weaver) =>
         {
@@ -125,7 +126,7 @@ internal static class Endpoints
         {
             var env = await FindAsync(store, http);
             var weave = await store.FindWeaveAsync(env.Id, await WeaveAsync(store, http), http.RequestAborted) ?? throw new WeaveException(Fault.NotFound, $"There is no weave '{env.Id}/{http.GetRouteValue("weave")}'.", "List the weaves of the environment.");
-            return Json(Map.View(weave, env.ActiveWeave, await store.ListSnapshotsAsync(env.Id, null, null, http.RequestAborted)));
+            return Json(Map.View(weave, env.ActiveWeave, await store.FindInstantsAsync(weave.Origin is { } origin ? [origin] : [], http.RequestAborted)));
         }).WithMetadata(Reads).Produces<WeaveView>().Named("getWeave", "One weave: its machines, addresses and disks.");
         api.MapDelete(one, async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
@@ -178,9 +179,9 @@ internal static class Endpoints
                 return http.OperateAsync("route.withdraw", $"{env}/{route}", (c, stop) => weaver.WithdrawRouteAsync(env, route, c, stop));
             }).Operates(Changes).Named(path.StartsWith(one, StringComparison.Ordinal) ? "withdrawWeaveRoute" : "withdrawRoute", "Withdraw a published port.");
 
-        api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver, IWeaver weaver) =>
+        api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver, IWeaver weaver, State.WeaveDatabase database) =>
         {
-            var host = await driver.InspectHostAsync(http.RequestAborted);
+            var host = await Storage.AddToAsync(await driver.InspectHostAsync(http.RequestAborted), database, http.RequestAborted);
             return Json(Map.View(host with { Findings = [.. host.Findings, .. await PoolAsync(weaver, http.RequestAborted)] }));
         }).WithMetadata(Reads, new AsksHypervisor()).Produces<DoctorView>().Named("getDoctor", "Check the host, and how long the pool will last.");
         api.MapPost("/reconcile", async (HttpContext http, IWeaver weaver, IWeaveStore store) =>
@@ -234,8 +235,11 @@ internal static class Endpoints
     private static RouteHandlerBuilder Operates<T>(this RouteHandlerBuilder route, Needs needs, bool mayBeEmpty = false) where T : notnull => route.Operates(needs).Accepts<T>(mayBeEmpty, "application/json");
     public static void Named(this RouteHandlerBuilder route, string name, string summary) => route.WithName(name).WithSummary(summary);
 
-    private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, IWeaver weaver, ManagedEnvironment e, CancellationToken stop) =>
-        Map.View(e, await store.ListWeavesAsync(e.Id, stop), (await store.ListSnapshotsAsync(e.Id, null, null, stop)).Count) with { SnapshotPolicy = Map.View(await weaver.PolicyStandingAsync(e, stop)) };
+    private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, IWeaver weaver, ManagedEnvironment e, CancellationToken stop)
+    {
+        var (weaves, snapshots) = await store.CountAsync(e.Id, stop);
+        return Map.View(e, await store.FindWeaveAsync(e.Id, Weave.Main, stop), weaves, snapshots) with { SnapshotPolicy = Map.View(await weaver.PolicyStandingAsync(e, stop)) };
+    }
 
     private static SnapshotPolicy? Policy(PolicyBody? body) => body is null ? null : new()
     {

@@ -75,9 +75,22 @@ internal static partial class Requests
     /// <summary>A page of a list that is in memory. The token is the position, opaque to callers.</summary>
     public static Page<T> Paged<T>(this HttpContext http, IReadOnlyList<T> all)
     {
-        var limit = http.Number("limit", 100, 1, 200);
-        var from = http.Query("pageToken") is not { } token ? 0 : int.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : throw Wrong("This pageToken is none of ours.", "Use nextPageToken of the page before.");
+        var (from, limit) = Window(http);
         return new([.. all.Skip(from).Take(limit)], from + limit < all.Count ? (from + limit).ToString(CultureInfo.InvariantCulture) : null);
+    }
+
+    /// <summary>A page that the store cuts: <paramref name="read"/> is asked for one more than is shown.</summary>
+    public static async Task<Page<T>> PagedAsync<T>(this HttpContext http, Func<int, int, Task<IReadOnlyList<T>>> read)
+    {
+        var (from, limit) = Window(http);
+        var found = await read(from, limit + 1);
+        return new([.. found.Take(limit)], found.Count > limit ? (from + limit).ToString(CultureInfo.InvariantCulture) : null);
+    }
+
+    private static (int From, int Limit) Window(HttpContext http)
+    {
+        var limit = http.Number("limit", 100, 1, 200);
+        return (http.Query("pageToken") is not { } token ? 0 : int.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : throw Wrong("This pageToken is none of ours.", "Use nextPageToken of the page before."), limit);
     }
 
     public static IResult Json<T>(T body, int status = 200) => Results.Json(body, (JsonTypeInfo<T>)V1Json.Default.GetTypeInfo(typeof(T))!, statusCode: status);

@@ -1,10 +1,11 @@
 using Hangfire;
 using Hangfire.AspNetCore;
-using Hangfire.InMemory;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt;
+using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Service.Api;
+
 using WeaveHypervisor.Service.Dashboard;
 using WeaveHypervisor.Service.Housekeeping;
 using WeaveHypervisor.Service.Jobs;
@@ -41,19 +42,22 @@ internal static class Composition
         var services = builder.Services;
         services.AddSystemd().AddWindowsService();
         services.AddSingleton(TimeProvider.System).AddSingleton(options);
-        services.AddWeaveState(new() { SqlitePath = folder.Database });
+        services.AddWeaveState(StateOf(options, folder.Database));
         services.AddSingleton(p => CreateDriver(options, p.GetRequiredService<ILoggerFactory>()));
-        services.AddWeaving(options.Weaving);
+        var shared = options.Storage.Postgres is { Length: > 0 };
+        var process = $"{Environment.MachineName}:{folder.Root}";
+        services.AddWeaving(options.Weaving, new(process, SeveralHosts: shared));
         services.AddSingleton<ProgressBoard>().AddSingleton<OperationDesk>().AddSingleton<IOperationQueue, HangfireOperationQueue>();
         services.AddSingleton(p => new OperationRunner(p.GetRequiredService<IJournal>(), p.GetRequiredService<StepCatalogue>(), p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ProgressBoard>(),
-            $"{Environment.MachineName}:{folder.Root}", new RunnerOptions(), p.GetRequiredService<ILogger<OperationRunner>>()));
+            process, new RunnerOptions { Host = shared ? HostId.Parse(options.Weaving.Host) : null }, p.GetRequiredService<ILogger<OperationRunner>>()));
         // Storage and activator of this service's own: Hangfire's static ones belong to the process.
-        services.AddSingleton<JobStorage>(_ => new InMemoryStorage()).AddSingleton<JobActivator>(p => new AspNetCoreJobActivator(p.GetRequiredService<IServiceScopeFactory>()));
+        services.AddSingleton(_ => JobStorages.Make(options.Storage.Postgres)).AddSingleton<JobActivator>(p => new AspNetCoreJobActivator(p.GetRequiredService<IServiceScopeFactory>()));
         services.AddHangfire(h => h.UseSimpleAssemblyNameTypeSerializer().UseRecommendedSerializerSettings());
-        services.AddHangfireServer(h => h.WorkerCount = 16);
+        services.AddHangfireServer(h => (h.WorkerCount, h.Queues) = (16, [HangfireOperationQueue.QueueOf(options.Weaving.Host)]));
         services.AddHangfireServer(h => (h.WorkerCount, h.Queues, h.SchedulePollingInterval) = (1, [PolicyJob.Queue], TimeSpan.FromSeconds(1)));
         services.AddDashboard().AddDescription();
         services.AddSingleton<StartUp>().AddHostedService(p => p.GetRequiredService<StartUp>());
+        services.AddSingleton<TakingOver>().AddHostedService(p => p.GetRequiredService<TakingOver>());
         services.AddSingleton(options.Housekeeping).AddSingleton<PolicyJob>().AddHostedService<PolicySchedule>().AddHostedService<LostWakeUps>().AddHostedService<ExpiredWeaves>().AddHostedService<DriftLook>();
         replace?.Invoke(services);
         var app = builder.Build();
@@ -71,16 +75,27 @@ internal static class Composition
     /// <summary>Before the first request: the tables of this version, and the first token.</summary>
     public static async Task PrepareAsync(WebApplication app, StateFolder folder, CancellationToken stop)
     {
-        await app.Services.GetRequiredService<WeaveDatabase>().MigrateAsync(stop);
+        var database = app.Services.GetRequiredService<WeaveDatabase>();
+        var options = app.Services.GetRequiredService<WeaveOptions>();
+        await database.MigrateAsync(stop);
+        await database.ClaimHostAsync(options.Weaving.Host, MachineIdentity(), options.Storage.ReplaceHost, stop);
+        // The jobs' own tables are made by one process at a time, too.
+        await using (await database.Locks.TakeAsync("tables of jobs", stop)) app.Services.GetRequiredService<JobStorage>();
         await folder.MakeAdminTokenAsync(app.Services.GetRequiredService<ITokenStore>(), app.Services.GetRequiredService<TimeProvider>(), stop);
     }
+
+    /// <summary>PostgreSQL where it is set, otherwise SQLite in the state folder.</summary>
+    public static StateOptions StateOf(WeaveOptions options, string sqlitePath) => options.Storage.Postgres is { Length: > 0 } postgres ? new() { PostgresConnection = postgres } : new() { SqlitePath = sqlitePath };
+
+    /// <summary>What tells this machine from every other (machine-id(5)); its name where it has no such file.</summary>
+    private static string MachineIdentity() => File.Exists("/etc/machine-id") && File.ReadAllText("/etc/machine-id").Trim() is { Length: > 0 } id ? id : Environment.MachineName;
 
     public static IHypervisorDriver CreateDriver(WeaveOptions options, ILoggerFactory loggers) => options.Driver == "simulator"
         ? new SimulatedHypervisor(new SimulatedHost(Path.Combine(options.StatePath, "simulator"), TimeProvider.System)) : new LibvirtDriver(options.Libvirt, TimeProvider.System, loggers);
 }
 
 /// <summary>Before the service is ready all unfinished work is taken up; then the host is compared with the store, however long that takes.</summary>
-internal sealed partial class StartUp(OperationDesk desk, IWeaver weaver, TimeProvider clock, ILogger<StartUp> log) : BackgroundService
+internal sealed partial class StartUp(OperationDesk desk, TakingOver takingOver, WeaveOptions options, IWeaver weaver, TimeProvider clock, ILogger<StartUp> log) : BackgroundService
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
     private readonly TaskCompletionSource _compared = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -91,7 +106,8 @@ internal sealed partial class StartUp(OperationDesk desk, IWeaver weaver, TimePr
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        Resumed(log, await desk.ResumeAllAsync(stoppingToken));
+        // Jobs in PostgreSQL outlive the process; those in memory are made again.
+        Resumed(log, options.Storage.Postgres is { Length: > 0 } ? await takingOver.TakeAsync(stoppingToken) : await desk.ResumeAllAsync(stoppingToken));
         IsReady = true;
         try
         {

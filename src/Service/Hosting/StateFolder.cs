@@ -33,9 +33,12 @@ internal sealed class StateFolder : IDisposable
     }
 
     public string Root { get; }
-    public string Database => Path.Combine(Root, "weave.db");
+    public string Database => DatabaseIn(Root);
 
-    /// <summary>At the first start: stores a token of role admin and leaves its secret in admin.token, readable by the owner only.</summary>
+    /// <summary>SQLite's file in a state folder.</summary>
+    public static string DatabaseIn(string folder) => Path.Combine(folder, "weave.db");
+
+    /// <summary>At the first start, of the first service where several share a database: stores a token of role admin and leaves its secret in admin.token, readable by the owner only.</summary>
     public async Task MakeAdminTokenAsync(ITokenStore tokens, TimeProvider clock, CancellationToken stop)
     {
         if ((await tokens.ListAsync(stop)).Count > 0) return;
@@ -49,7 +52,15 @@ internal sealed class StateFolder : IDisposable
             file.Flush(flushToDisk: true);
         }
         File.Move(path + ".new", path, overwrite: true);
-        await tokens.AddAsync(new() { Name = "admin", Role = AccessRole.Admin, CreatedAt = clock.GetUtcNow() }, TokenSecret.Hash(secret), stop);
+        try
+        {
+            await tokens.AddAsync(new() { Name = "admin", Role = AccessRole.Admin, CreatedAt = clock.GetUtcNow() }, TokenSecret.Hash(secret), stop);
+        }
+        catch (WeaveException e) when (e.Fault == Fault.AlreadyExists)
+        {
+            // Another service that shares the database was first: its token is the one.
+            File.Delete(path);
+        }
     }
 
     /// <summary>Ours alone while it is open, and the owner's alone on disk.</summary>

@@ -1,5 +1,6 @@
 using WeaveHypervisor.Libvirt;
 using WeaveHypervisor.Model;
+using WeaveHypervisor.State;
 using WeaveHypervisor.Weaving;
 
 namespace WeaveHypervisor.Service.Hosting;
@@ -30,10 +31,20 @@ public sealed class WeaveOptions
             throw Wrong("Listen", Listen, "Tokens would cross the network unencrypted: listen on 127.0.0.1 behind a TLS proxy, or set Weave:AllowRemoteHttp to true.");
         if (!Path.IsPathFullyQualified(StatePath)) throw Wrong("StatePath", StatePath, "Use an absolute path.");
         if (Driver is not ("libvirt" or "simulator")) throw Wrong("Driver", Driver, "Use libvirt or simulator.");
-        if (Storage.Postgres is { Length: > 0 }) throw new WeaveException(Fault.Unsupported, "Weave:Storage:Postgres is set, but storage in PostgreSQL is not built yet.", "Remove the setting; SQLite is used.");
         if (Housekeeping.Check() is [var (name, value, next), ..]) throw Wrong(name, value, next);
         if (Weaving.Check() is [{ } wrong, ..]) throw new WeaveException(Fault.InvalidRequest, $"Weave:{wrong}", "Correct it in /etc/weave/weave.json, the WEAVE_… variables or the command line.");
         if (Driver == "libvirt") Libvirt.Validate();
+        if (Storage.Postgres is not { Length: > 0 } postgres) return;
+        try
+        {
+            StateOptions.CheckPostgres(postgres);
+        }
+        catch (WeaveException e)
+        {
+            throw new WeaveException(e.Fault, $"Weave:Storage:Postgres: {e.Message}", e.NextStep);
+        }
+        if (Weaving.Host == new WeavingOptions().Host)
+            throw Wrong("Weaving:Host", Weaving.Host, "With PostgreSQL several hosts may share the state: give this one a name of its own, the same for all services on it, and never change it.");
     }
 
     private static WeaveException Wrong(string name, string value, string next) => new(Fault.InvalidRequest, $"Weave:{name} cannot be {Ids.Quote(value)}.", next);
@@ -41,6 +52,8 @@ public sealed class WeaveOptions
 
 public sealed class StorageOptions
 {
-    /// <summary>Refused where set: not built yet.</summary>
+    /// <summary>Connection to a database of PostgreSQL, "Host=…;Database=…;Username=…"; not set: SQLite in the state folder.</summary>
     public string? Postgres { get; set; }
+    /// <summary>This host has taken the place, the disks and the machines of the one that the database knows by its name. For one start only.</summary>
+    public bool ReplaceHost { get; set; }
 }

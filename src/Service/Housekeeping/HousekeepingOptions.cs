@@ -13,6 +13,8 @@ public sealed class HousekeepingOptions
     public TimeSpan WakeUpsEvery { get; set; } = TimeSpan.FromSeconds(30);
     /// <summary>Between two looks at how often the policies want to be looked at, 1 second to 1 minute: a new policy waits for its first point by this at most.</summary>
     public TimeSpan ScheduleEvery { get; set; } = TimeSpan.FromSeconds(2);
+    /// <summary>Between two looks for work of another process of this host that has died, 1 second to 1 hour: it goes on here after the time of a lease (30 s) and this.</summary>
+    public TimeSpan TakeOverEvery { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>What is wrong with these settings: name, value and what to use instead, for each; empty where nothing.</summary>
     public IReadOnlyList<(string Name, string Value, string Next)> Check()
@@ -27,6 +29,7 @@ public sealed class HousekeepingOptions
         Range(nameof(DriftEvery), DriftEvery, TimeSpan.FromSeconds(10), TimeSpan.FromDays(1));
         Range(nameof(WakeUpsEvery), WakeUpsEvery, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         Range(nameof(ScheduleEvery), ScheduleEvery, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
+        Range(nameof(TakeOverEvery), TakeOverEvery, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         return wrong;
     }
 }

@@ -38,7 +38,7 @@ internal sealed class Examine(Bench bench) : IStep<AdoptPlan>
             throw new WeaveException(Fault.AlreadyExists, $"There is an environment '{plan.Environment}' already.", "Choose another name, or release that one first.");
         var examination = await bench.Driver.ExamineAsync(plan.Machines, stop);
         var refusals = examination.Refusals.ToList();
-        refusals.AddRange(await Belongings.TakenAsync(bench.Store, examination.Machines.Select(m => (m.Machine, (IReadOnlyList<(VolumeName, string)>)[.. m.Volumes.Select(v => (v.Volume, v.Path))])), stop));
+        refusals.AddRange(await Belongings.TakenAsync(bench, examination.Machines.Select(m => (m.Machine, (IReadOnlyList<(VolumeName, string)>)[.. m.Volumes.Select(v => (v.Volume, v.Path))])), stop));
         if (refusals.Count > 0) throw Refusals.ToFault($"'{plan.Environment}' cannot be adopted", refusals);
         plan.Blueprint = examination.Blueprint;
         plan.AdoptedAt = bench.Now;
@@ -54,13 +54,13 @@ internal sealed class Examine(Bench bench) : IStep<AdoptPlan>
 internal static class Belongings
 {
     /// <summary>A refusal for each machine or disk that an environment of the store has already.</summary>
-    public static async Task<IReadOnlyList<Refusal>> TakenAsync(IWeaveStore store, IEnumerable<(MachineRef Machine, IReadOnlyList<(VolumeName Volume, string Path)> Disks)> wanted, CancellationToken stop)
+    public static async Task<IReadOnlyList<Refusal>> TakenAsync(Bench bench, IEnumerable<(MachineRef Machine, IReadOnlyList<(VolumeName Volume, string Path)> Disks)> wanted, CancellationToken stop)
     {
         var refusals = new List<Refusal>();
         var machines = wanted.ToList();
-        foreach (var environment in await store.ListEnvironmentsAsync(stop))
+        foreach (var environment in (await bench.Store.ListEnvironmentsAsync(stop)).Where(bench.IsHere))
         {
-            var weaves = await store.ListWeavesAsync(environment.Id, stop);
+            var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
             var uuids = weaves.SelectMany(w => w.Machines).Select(m => m.Uuid).ToHashSet();
             var paths = environment.AdoptedVolumes.Select(v => v.Path).ToHashSet();
             foreach (var (machine, disks) in machines)
@@ -78,28 +78,19 @@ internal static class Belongings
 /// <summary>Writes the environment, its weave `main` and the adopted disks as layers: from here on it is managed.</summary>
 internal sealed class RecordEnvironment(Bench bench) : IStep<AdoptPlan>
 {
-    /// <summary>One at a time: environments have leases of their own, so another may have taken a machine since it was examined.</summary>
-    private readonly SemaphoreSlim _one = new(1, 1);
-
     public string Name => "record";
 
     public async Task DoAsync(StepContext<AdoptPlan> context, CancellationToken stop)
     {
-        await _one.WaitAsync(stop);
-        try
-        {
-            if (!await IsOursAsync(context.Plan, stop)) await RecordAsync(context, stop);
-        }
-        finally
-        {
-            _one.Release();
-        }
+        // One at a time: environments have leases of their own, so another may have taken a machine since it was examined.
+        await using var one = await bench.LockAsync("adoption", stop);
+        if (!await IsOursAsync(context.Plan, stop)) await RecordAsync(context, stop);
     }
 
     private async Task RecordAsync(StepContext<AdoptPlan> context, CancellationToken stop)
     {
         var plan = context.Plan;
-        var taken = await Belongings.TakenAsync(bench.Store, plan.Found.Select(m => (m.Machine, (IReadOnlyList<(VolumeName, string)>)[.. m.Disks.Select(d => (d.Volume, d.Path))])), stop);
+        var taken = await Belongings.TakenAsync(bench, plan.Found.Select(m => (m.Machine, (IReadOnlyList<(VolumeName, string)>)[.. m.Disks.Select(d => (d.Volume, d.Path))])), stop);
         if (taken.Count > 0) throw Refusals.ToFault($"'{plan.Environment}' cannot be adopted", taken);
         var at = plan.AdoptedAt!.Value;
         var volumes = plan.Found.SelectMany(m => m.Disks.Select(d => (m.Machine, Disk: d))).ToList();

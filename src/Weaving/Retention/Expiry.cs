@@ -17,7 +17,9 @@ internal sealed class Expiry(Bench bench, OperationDesk desk, IJournal journal)
     public async Task<ExpiryReport> RunAsync(TimeSpan retryAfter, string requestedBy, CancellationToken stop)
     {
         var (begun, kept) = (new List<Operation>(), new List<KeptWeave>());
-        foreach (var environment in await bench.Store.ListEnvironmentsAsync(stop))
+        // One at a time, so that two services of a host do not both begin.
+        await using var one = await bench.LockAsync("expiry", stop);
+        foreach (var environment in (await bench.Store.ListEnvironmentsAsync(stop)).Where(bench.IsHere))
         {
             if (environment.State != EnvironmentState.Managed) continue;
             var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
@@ -40,7 +42,7 @@ internal sealed class Expiry(Bench bench, OperationDesk desk, IJournal journal)
                 {
                     DeletionRules.CheckWeave(weave, environment, snapshots, weaves, withSnapshots: false);
                     var plan = new DeletePlan { Environment = environment.Id, Weave = weave.Id, ExpiredAt = weave.ExpiresAt };
-                    begun.Add(await desk.SubmitAsync(Kinds.Delete, environment.Id, subject, JsonSerializer.Serialize(plan, WeavingJson.Default.DeletePlan), requestedBy, stop: stop));
+                    begun.Add(await desk.SubmitAsync(Kinds.Delete, environment.Id, subject, JsonSerializer.Serialize(plan, WeavingJson.Default.DeletePlan), requestedBy, host: bench.Host, stop: stop));
                 }
                 catch (WeaveException e) when (e.Fault == Fault.Conflict)
                 {

@@ -4,29 +4,22 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Weaving.Traffic;
 
 /// <summary>
-/// Makes what the host publishes equal to what the store says, for all environments in one atomic change. Runs one at a time:
+/// Makes what the host publishes equal to what the store says, for all environments on it in one atomic change. Runs one at a time, among all processes:
 /// environments have leases of their own, but the host's published set is one.
 /// </summary>
 internal sealed class EndpointPublisher(Bench bench)
 {
-    private readonly SemaphoreSlim _one = new(1, 1);
-
     /// <summary>
     /// Publishes all stored routes, with <paramref name="active"/> in place of the stored active weave of one environment where that is about to change. What makes that change
     /// in the store is <paramref name="store"/>: nobody else publishes what the store said before it.
     /// </summary>
     public async Task PublishAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null, Func<Task>? store = null)
     {
-        await _one.WaitAsync(stop);
-        try
-        {
-            await bench.Driver.PublishAsync(await EndpointsAsync(stop, active), stop);
-            if (store is not null) await store();
-        }
-        finally
-        {
-            _one.Release();
-        }
+        await using var one = await bench.LockAsync("endpoints", stop);
+        await bench.Driver.PublishAsync(await EndpointsAsync(stop, active), stop);
+        if (store is not null) await store();
+        // Lost meanwhile: another may have published a newer set before this one. The step is done again then.
+        await one.CheckAsync(stop);
     }
 
     /// <summary>What should be published now. A route whose weave or machine has no address is left out.</summary>
@@ -35,7 +28,7 @@ internal sealed class EndpointPublisher(Bench bench)
         var endpoints = new List<PublishedEndpoint>();
         foreach (var group in (await bench.Store.ListRoutesAsync(null, stop)).GroupBy(r => r.Environment))
         {
-            if (await bench.Store.FindEnvironmentAsync(group.Key, stop) is not { } environment) continue;
+            if (await bench.Store.FindEnvironmentAsync(group.Key, stop) is not { } environment || !bench.IsHere(environment)) continue;
             var weaves = (await bench.Store.ListWeavesAsync(group.Key, stop)).ToDictionary(w => w.Id);
             foreach (var route in group)
             {

@@ -63,6 +63,9 @@ public sealed class InMemoryJournal(TimeProvider clock) : IJournal
         return new(environment, owner, l.Number, l.Expires);
     });
 
+    public Task<Lease?> FindLeaseAsync(EnvironmentId environment, CancellationToken stop) => Do<Lease?>(() =>
+        _leases.TryGetValue(environment, out var l) && l.Owner is not null ? new(environment, l.Owner, l.Number, l.Expires) : null);
+
     public Task<Lease?> RenewAsync(Lease lease, TimeSpan duration, CancellationToken stop) => Do<Lease?>(() =>
     {
         var l = _leases.GetValueOrDefault(lease.Environment);

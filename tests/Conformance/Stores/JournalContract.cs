@@ -18,7 +18,7 @@ public abstract class JournalContract
     protected Operation New(string environment = "lab") => new()
     {
         Id = OperationId.New(Clock), Kind = "weave.create", Version = 1, Environment = EnvironmentId.Parse(environment), Subject = "lab/past", RequestedBy = "admin",
-        CreatedAt = Clock.GetUtcNow(), State = OperationState.Queued, Plan = """{"a":"ö\""}""", Steps = [new("one", StepState.Pending), new("two", StepState.Pending)],
+        Host = HostId.Parse("alpha"), CreatedAt = Clock.GetUtcNow(), State = OperationState.Queued, Plan = """{"a":"ö\""}""", Steps = [new("one", StepState.Pending), new("two", StepState.Pending)],
     };
 
     private Task<Operation> Submit(Operation o, string? key = null, string? hash = null) => Journal.SubmitAsync(new(o, key, hash), Go);
@@ -88,6 +88,20 @@ public abstract class JournalContract
         Assert.Null(await Journal.TryAcquireAsync(Lab, "c", Half, Go));
         await Journal.ReleaseAsync(b, Go);
         Assert.True((await Journal.TryAcquireAsync(Lab, "c", Half, Go))!.Number > b.Number);
+    }
+
+    [Fact]
+    public async Task A_lease_can_be_looked_at_until_it_is_given_back_also_when_its_time_is_over()
+    {
+        Assert.Null(await Journal.FindLeaseAsync(Lab, Go));
+        var a = await Journal.TryAcquireAsync(Lab, "a", Half, Go);
+        Assert.Equal(a, await Journal.FindLeaseAsync(Lab, Go));
+        Pass(TimeSpan.FromSeconds(1));
+        Assert.Equal(await Journal.RenewAsync(a!, Half, Go), await Journal.FindLeaseAsync(Lab, Go));
+        Pass(Half * 2);
+        Assert.Equal(a!.Number, (await Journal.FindLeaseAsync(Lab, Go))!.Number);
+        await Journal.ReleaseAsync(a, Go);
+        Assert.Null(await Journal.FindLeaseAsync(Lab, Go));
     }
 
     [Fact]

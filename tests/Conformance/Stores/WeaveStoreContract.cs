@@ -184,6 +184,24 @@ public abstract class WeaveStoreContract
     }
 
     [Fact]
+    public async Task Pages_of_weaves_join_to_the_list_and_the_counts_are_those_of_the_lists()
+    {
+        await FillAsync();
+        await Commit(new() { AddWeaves = [.. Enumerable.Range(0, 11).Select(n => Weave($"w{n % 4}-{n}", minutes: n % 3))] });
+        var all = (await Store.ListWeavesAsync(Lab, Go)).Select(w => w.Id).ToList();
+        var read = new List<WeaveId>();
+        while (await Store.PageWeavesAsync(Lab, read.Count, 4, Go) is { Count: > 0 } page) read.AddRange(page.Select(w => w.Id));
+        Assert.Equal(all, read);
+        Assert.Empty(await Store.PageWeavesAsync(Lab, 0, 0, Go));
+        Assert.Equal((13, 1), await Store.CountAsync(Lab, Go));
+        Assert.Equal((1, 1), await Store.CountAsync(Other, Go));
+        Assert.Equal((0, 0), await Store.CountAsync(EnvironmentId.Parse("none"), Go));
+        var instants = await Store.FindInstantsAsync([SnapshotNumber(1), SnapshotNumber(2), SnapshotNumber(99), SnapshotNumber(1)], Go);
+        Assert.Equal(new Dictionary<SnapshotId, DateTimeOffset> { [SnapshotNumber(1)] = Snapshot(1).At, [SnapshotNumber(2)] = Snapshot(2, "other").At }, instants);
+        Assert.Empty(await Store.FindInstantsAsync([], Go));
+    }
+
+    [Fact]
     public async Task Both_limits_of_a_list_of_snapshots_are_inclusive_whatever_the_zone_they_are_told_in()
     {
         await Commit(new() { AddSnapshots = [Snapshot(1), Snapshot(2, milliseconds: 1), Snapshot(3, milliseconds: 2)] });

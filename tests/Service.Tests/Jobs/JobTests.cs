@@ -7,6 +7,7 @@ using WeaveHypervisor.Client;
 using WeaveHypervisor.Client.V1;
 using WeaveHypervisor.Conformance;
 using WeaveHypervisor.Service.Dashboard;
+using WeaveHypervisor.Service.Jobs;
 
 namespace WeaveHypervisor.Service.Tests.Jobs;
 
@@ -25,13 +26,13 @@ public sealed class JobTests : IAsyncLifetime
     {
         var jobs = _service.Services.GetRequiredService<JobStorage>().GetMonitoringApi();
         return [.. jobs.SucceededJobs(0, 1000).Select(j => j.Value.Job).Concat(jobs.ProcessingJobs(0, 1000).Select(j => j.Value.Job)).Concat(jobs.FailedJobs(0, 1000).Select(j => j.Value.Job))
-            .Concat(jobs.DeletedJobs(0, 1000).Select(j => j.Value.Job)).Concat(jobs.EnqueuedJobs("default", 0, 1000).Select(j => j.Value.Job)).Select(j => OperationNames.IdOf(j)!)];
+            .Concat(jobs.DeletedJobs(0, 1000).Select(j => j.Value.Job)).Concat(jobs.EnqueuedJobs(HangfireOperationQueue.QueueOf("local"), 0, 1000).Select(j => j.Value.Job)).Select(j => OperationNames.IdOf(j)!)];
     }
 
     private Task QuietAsync() => Eventually.HoldsAsync("no job is left", () =>
     {
         var jobs = _service.Services.GetRequiredService<JobStorage>().GetMonitoringApi();
-        return Task.FromResult(jobs.ProcessingCount() == 0 && jobs.EnqueuedCount("default") == 0);
+        return Task.FromResult(jobs.ProcessingCount() == 0 && jobs.EnqueuedCount(HangfireOperationQueue.QueueOf("local")) == 0);
     }, TestService.Patience, default);
 
     private async Task<List<OperationView>> SubmitAsync(int count)

@@ -280,7 +280,7 @@ internal sealed class World : IAsyncDisposable
 
     private sealed class NoQueue : IOperationQueue
     {
-        public void Enqueue(OperationId id) { }
+        public void Enqueue(OperationId id, HostId? host) { }
     }
 
     private sealed class HostProber(World world) : IProber

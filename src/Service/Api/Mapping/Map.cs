@@ -15,25 +15,25 @@ internal static class Map
 {
     public static string Word<T>(T value) where T : struct, Enum => JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
 
-    public static EnvironmentView View(ManagedEnvironment e, IReadOnlyList<Weave> weaves, int snapshots)
+    public static EnvironmentView View(ManagedEnvironment e, Weave? main, int weaves, int snapshots)
     {
-        var blueprint = weaves.FirstOrDefault(w => w.IsMain)?.Blueprint;
+        var blueprint = main?.Blueprint;
         return new()
         {
             Name = e.Id.Text, Host = e.Host.Text, State = Word(e.State), AdoptedAt = e.AdoptedAt, ActiveWeave = e.ActiveWeave.Text, PreviousActiveWeave = e.PreviousActive?.Text,
             Machines = [.. blueprint?.Machines.Select(m => m.Name.Text) ?? []],
             Networks = [.. blueprint?.Networks.Select(n => new NetworkView(n.Name.Text, n.Gateway, n.PrefixLength, n.Dhcp)) ?? []],
             Volumes = [.. e.AdoptedVolumes.Select(v => new VolumeView($"{v.Machine}/{v.Volume}", v.Path, Word(v.Format)))],
-            Weaves = weaves.Count(w => w.Verifies is null), Snapshots = snapshots,
+            Weaves = weaves, Snapshots = snapshots,
         };
     }
 
     public static SpaceView View(SpaceForecast f) => new(f.Path, f.FreeBytes, f.FloorBytes, f.LikelyBytes, f.WorstBytes, f.PointsLeft, f.Points);
 
-    public static WeaveView View(Weave w, WeaveId? active, IReadOnlyList<Snapshot> snapshots) => new()
+    public static WeaveView View(Weave w, WeaveId? active, IReadOnlyDictionary<SnapshotId, DateTimeOffset> origins) => new()
     {
         Environment = w.Environment.Text, Id = w.Id.Text, State = Word(w.State), Active = w.Id == active, CreatedAt = w.CreatedAt, Origin = w.Origin?.Text,
-        OriginAt = snapshots.FirstOrDefault(s => s.Id == w.Origin)?.At, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Verifies = w.Verifies?.Text, Drift = [.. w.Drift.Select(d => new DriftView(Word(d.Kind), d.Text, d.FoundAt))],
+        OriginAt = w.Origin is { } origin && origins.TryGetValue(origin, out var at) ? at : null, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Verifies = w.Verifies?.Text, Drift = [.. w.Drift.Select(d => new DriftView(Word(d.Kind), d.Text, d.FoundAt))],
         Machines = [.. w.Machines.Select(m => new MachineView
         {
             Name = m.Name.Text, Domain = m.HypervisorName, Uuid = m.Uuid.ToString(), RunState = Word(m.RunState), StartedBy = m.StartedBy,
@@ -73,11 +73,15 @@ internal static class Map
         }
     }
 
-    public static TimelineView View(Timeline t) => new()
+    public static TimelineView View(Timeline t)
     {
-        Environment = View(t.Environment, t.Weaves, t.Snapshots.Count), Weaves = [.. t.Weaves.Select(w => View(w, t.Environment.ActiveWeave, t.Snapshots))],
-        Snapshots = [.. t.Snapshots.Select(s => View(s))], Activations = [.. t.Activations.Select(a => new ActivationView(a.Weave.Text, a.From))],
-    };
+        var instants = t.Snapshots.ToDictionary(s => s.Id, s => s.At);
+        return new()
+        {
+            Environment = View(t.Environment, t.Weaves.FirstOrDefault(w => w.IsMain), t.Weaves.Count(w => w.Verifies is null), t.Snapshots.Count), Weaves = [.. t.Weaves.Select(w => View(w, t.Environment.ActiveWeave, instants))],
+            Snapshots = [.. t.Snapshots.Select(s => View(s))], Activations = [.. t.Activations.Select(a => new ActivationView(a.Weave.Text, a.From))],
+        };
+    }
 
     public static RouteView View(WeaveHypervisor.Weaving.RouteView v) => new()
     {
