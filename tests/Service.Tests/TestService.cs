@@ -45,7 +45,7 @@ internal sealed class TestService : IAsyncDisposable
         foreach (var machine in Machines) Host.AddUserMachine(machine, $"10.20.30.{octet++}");
     }
 
-    public static TimeSpan Patience { get; } = TimeSpan.FromSeconds(30);
+    public static TimeSpan Patience { get; } = TimeSpan.FromMinutes(2);
     public TimeProvider Clock { get; }
     public SimulatedHost Host { get; }
     public string StatePath => Path.Combine(_folder.FullName, "state");
