@@ -34,31 +34,31 @@ internal sealed class PolicyLook(Bench bench, OperationDesk desk, IJournal journ
         var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
         var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
         // In this order, which is the one in which they run: a point finds its chains short.
-        await CompactAsync(environment.Id, snapshots, weaves, unfinished, begun, stop);
+        await CompactAsync(environment, snapshots, weaves, unfinished, begun, stop);
         if (environment.Policy is not { } policy) return;
-        await RemoveAsync(environment.Id, policy, snapshots, weaves, unfinished, begun, stop);
+        await RemoveAsync(environment, policy, snapshots, weaves, unfinished, begun, stop);
         await TakeAsync(environment, policy, snapshots, weaves, unfinished, begun, skipped, stop);
     }
 
-    private async Task CompactAsync(EnvironmentId environment, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyList<Operation> unfinished, List<Operation> begun, CancellationToken stop)
+    private async Task CompactAsync(ManagedEnvironment environment, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyList<Operation> unfinished, List<Operation> begun, CancellationToken stop)
     {
         if (unfinished.Any(o => o.Kind == Kinds.Compact)) return;
-        var layers = await bench.Store.LayersByIdAsync(environment, stop);
+        var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
         var heads = Folding.HeadsOf(weaves, layers).Where(h => h.Layers.Count >= bench.Options.CompactAt).Select(h => $"{h.Layers[0].Id}/{h.Layers.Count}").ToList();
         if (heads.Count == 0 || Folding.Plan(layers, weaves, snapshots, m => m.RunState != RunState.Off, bench.Options.CompactAt, 0).Folds.Count == 0) return;
         // One that failed is not repeated before its chains have grown.
-        await SubmitAsync(Kinds.Compact, environment, environment.Text, JsonSerializer.Serialize(new CompactPlan { Environment = environment }, WeavingJson.Default.CompactPlan), $"compact {string.Join(' ', heads)}", begun, stop);
+        await SubmitAsync(Kinds.Compact, environment, environment.Id.Text, JsonSerializer.Serialize(new CompactPlan { Environment = environment.Id }, WeavingJson.Default.CompactPlan), $"compact {string.Join(' ', heads)}", begun, stop);
     }
 
-    private async Task RemoveAsync(EnvironmentId environment, SnapshotPolicy policy, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyList<Operation> unfinished, List<Operation> begun, CancellationToken stop)
+    private async Task RemoveAsync(ManagedEnvironment environment, SnapshotPolicy policy, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyList<Operation> unfinished, List<Operation> begun, CancellationToken stop)
     {
         var room = MostRemovals - unfinished.Count(o => o.Kind == Kinds.DeleteSnapshot);
         var busy = unfinished.Select(o => o.Subject).ToHashSet(StringComparer.Ordinal);
-        foreach (var point in PolicyRules.Surplus(policy, snapshots, weaves).Where(s => !busy.Contains($"{environment}/{s.Id}")).Take(Math.Max(0, room)))
+        foreach (var point in PolicyRules.Surplus(policy, snapshots, weaves).Where(s => !busy.Contains($"{environment.Id}/{s.Id}")).Take(Math.Max(0, room)))
         {
-            var plan = new SnapshotDeletePlan { Environment = environment, Snapshot = point.Id };
+            var plan = new SnapshotDeletePlan { Environment = environment.Id, Snapshot = point.Id };
             // A removal that failed is tried again when the journal has forgotten its key, a day later.
-            await SubmitAsync(Kinds.DeleteSnapshot, environment, $"{environment}/{point.Id}", JsonSerializer.Serialize(plan, WeavingJson.Default.SnapshotDeletePlan), $"remove {point.Id}", begun, stop);
+            await SubmitAsync(Kinds.DeleteSnapshot, environment, $"{environment.Id}/{point.Id}", JsonSerializer.Serialize(plan, WeavingJson.Default.SnapshotDeletePlan), $"remove {point.Id}", begun, stop);
         }
     }
 
@@ -82,18 +82,20 @@ internal sealed class PolicyLook(Bench bench, OperationDesk desk, IJournal journ
         {
             Capture = new() { Environment = environment.Id, Weave = weave.Id, Snapshot = SnapshotId.New(bench.Clock), Memory = policy.Memory, Quiesce = policy.Quiesce, MadeBy = SnapshotPolicy.Maker },
         };
-        await SubmitAsync(Kinds.Snapshot, environment.Id, $"{environment.Id}/{weave.Id}", JsonSerializer.Serialize(plan, WeavingJson.Default.SnapshotPlan),
+        await SubmitAsync(Kinds.Snapshot, environment, $"{environment.Id}/{weave.Id}", JsonSerializer.Serialize(plan, WeavingJson.Default.SnapshotPlan),
             string.Create(CultureInfo.InvariantCulture, $"point {environment.AdoptedAt.UtcTicks} {policy.Every} {slot.UtcTicks}"), begun, stop);
     }
 
     private static bool IsPoint(Operation operation) => operation.Kind == Kinds.Snapshot && operation.RequestedBy == SnapshotPolicy.Maker;
 
-    private async Task SubmitAsync(string kind, EnvironmentId environment, string subject, string plan, string once, List<Operation> begun, CancellationToken stop)
+    private async Task SubmitAsync(string kind, ManagedEnvironment environment, string subject, string plan, string once, List<Operation> begun, CancellationToken stop)
     {
         var now = bench.Clock.GetUtcNow();
         // Hashed: a key may be as long as it likes.
-        var key = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{environment} {once}")));
-        var operation = await desk.SubmitAsync(kind, environment, subject, plan, SnapshotPolicy.Maker, $"{SnapshotPolicy.Maker} {key}", key, stop);
+        var key = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{environment.Id} {once}")));
+        var operation = await desk.SubmitAsync(kind, environment.Id, subject, plan, SnapshotPolicy.Maker, $"{SnapshotPolicy.Maker} {key}", key,
+            // Any host's service may look; the work is its own host's.
+            bench.Host is null ? null : environment.Host, stop);
         // An older one: another service, or this one before it was started again, has seen to it.
         if (operation.CreatedAt >= now) begun.Add(operation);
     }

@@ -25,6 +25,19 @@ public sealed class InMemoryStore : IWeaveStore
     public Task<IReadOnlyList<Route>> ListRoutesAsync(EnvironmentId? environment, CancellationToken stop) => Read(() => _routes.Where(r => environment is null || r.Environment == environment));
     public Task<IReadOnlyList<Activation>> ListActivationsAsync(EnvironmentId environment, CancellationToken stop) => Read(() => _activations.Where(a => a.Environment == environment));
 
+    public Task<IReadOnlyList<Weave>> PageWeavesAsync(EnvironmentId environment, int skip, int limit, CancellationToken stop) =>
+        Read(() => _weaves.Where(w => w.Environment == environment).Skip(skip).Take(limit));
+    public Task<(int Weaves, int Snapshots)> CountAsync(EnvironmentId environment, CancellationToken stop)
+    {
+        lock (_gate)
+            return Task.FromResult((_weaves.Count(w => w.Environment == environment && !w.Id.Text.StartsWith("verify-", StringComparison.Ordinal)), _snapshots.Count(s => s.Environment == environment)));
+    }
+    public Task<IReadOnlyDictionary<SnapshotId, DateTimeOffset>> FindInstantsAsync(IReadOnlyCollection<SnapshotId> ids, CancellationToken stop)
+    {
+        lock (_gate)
+            return Task.FromResult<IReadOnlyDictionary<SnapshotId, DateTimeOffset>>(_snapshots.Where(s => ids.Contains(s.Id)).ToDictionary(s => s.Id, s => s.At));
+    }
+
     public Task CommitAsync(StoreChange change, Lease? lease, CancellationToken stop)
     {
         lock (_gate)
