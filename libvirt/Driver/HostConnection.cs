@@ -5,9 +5,10 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt;
 
 /// <summary>
-/// The one connection to libvirtd that all parts of the driver share. Opened by the first call, opened anew by the next call after libvirtd died.
+/// A connection to libvirtd: one that all parts of the driver share, and those of <see cref="Agents.GuestAgent"/>. Opened by the first call, opened anew by the next call after libvirtd died.
 /// </summary>
-internal sealed class HostConnection(string uri) : IAsyncDisposable
+/// <param name="threads">Calls that may be under way at once; null: as many as the bindings take by themselves.</param>
+internal sealed class HostConnection(string uri, int? threads = null) : IAsyncDisposable
 {
     private static readonly TimeSpan OpenPatience = TimeSpan.FromSeconds(15);
     private readonly SemaphoreSlim _gate = new(1);
@@ -33,7 +34,7 @@ internal sealed class HostConnection(string uri) : IAsyncDisposable
             patience.CancelAfter(OpenPatience);
             try
             {
-                return _connection = await LibvirtConnection.OpenAsync(uri, cancellationToken: patience.Token).ConfigureAwait(false);
+                return _connection = await LibvirtConnection.OpenAsync(uri, maxThreads: threads, cancellationToken: patience.Token).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (!stop.IsCancellationRequested)
             {

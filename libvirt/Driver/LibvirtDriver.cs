@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Agents;
 using WeaveHypervisor.Libvirt.Capturing;
 using WeaveHypervisor.Libvirt.Examining;
 using WeaveHypervisor.Libvirt.Fences;
@@ -25,6 +26,7 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
     private readonly HostInspector _host;
     private readonly GuestAgents _agents;
     private readonly OwnedRegister _owned;
+    private readonly Thawing _thawing;
     private readonly CaptureRun _capture;
     private readonly FenceKeeper _fences;
     private readonly CopyStarter _starter;
@@ -45,7 +47,8 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
         _machines = new(_context);
         _host = new(_context);
         _agents = new(_context);
-        _capture = new(_context, _states);
+        _thawing = new(_context);
+        _capture = new(_context, _states, _thawing);
         _fences = new(_context);
         _starter = new(_context, _states, _fences.NetworkName);
         _returner = new(_context);
@@ -62,6 +65,8 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
     public Task<HostFacts> InspectHostAsync(CancellationToken stop) => _host.InspectAsync(stop);
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => _examiner.ExamineAsync(machines, stop);
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => _machines.InspectAsync(machine, stop);
+    public Task<AgentFacts> AskAgentAsync(MachineRef machine, CancellationToken stop) => _context.Agent.AskAsync(machine, stop);
+    public Task<IReadOnlyList<Finding>> ThawAsync(CancellationToken stop) => _thawing.ThawLeftAsync(stop);
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => _context.Paths.PlaceLayer(environment, weave, layer);
     public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => _context.Paths.NameCopy(environment, weave, machine);
     public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine) => _context.Paths.PlaceMemory(environment, snapshot, machine);
@@ -91,5 +96,10 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
     public Task RemoveOwnedAsync(OwnedThing thing, CancellationToken stop) => _owned.RemoveAsync(thing, stop);
     public Task AttachVolumeAsync(MachineRef machine, AttachedVolume volume, CancellationToken stop) => _plugger.AttachAsync(machine, volume, stop);
     public Task DetachVolumeAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop) => _plugger.DetachAsync(machine, target, patience, stop);
-    public ValueTask DisposeAsync() => _context.Host.DisposeAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        await _context.Agent.DisposeAsync();
+        await _context.Host.DisposeAsync();
+    }
 }

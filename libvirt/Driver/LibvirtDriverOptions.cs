@@ -29,6 +29,9 @@ public sealed record LibvirtDriverOptions
     /// <summary>Where libvirt keeps the state of emulated TPMs, a folder for each machine's UUID.</summary>
     public string TpmFolder { get; init; } = "/var/lib/libvirt/swtpm";
 
+    /// <summary>How long a guest agent may take to freeze, or thaw, a guest's file systems, 1 second to 5 minutes; as [d.]hh:mm:ss. Whole seconds count.</summary>
+    public TimeSpan AgentPatience { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Throws InvalidRequest that names the first setting that is wrong.</summary>
     public void Validate()
     {
@@ -40,6 +43,7 @@ public sealed record LibvirtDriverOptions
             throw Wrong(nameof(Prefix), Prefix, "Use a lower-case letter, then lower-case letters and digits, at most 12 characters.");
         if (QemuUser.Length == 0 || QemuUser.Contains(':')) throw Wrong(nameof(QemuUser), QemuUser, "Name the user that QEMU runs as.");
         if (QemuGroup.Length == 0 || QemuGroup.Contains(':')) throw Wrong(nameof(QemuGroup), QemuGroup, "Name the group of QEMU's user.");
+        if (AgentPatience < TimeSpan.FromSeconds(1) || AgentPatience > TimeSpan.FromMinutes(5)) throw Wrong(nameof(AgentPatience), AgentPatience.ToString(), "Use 00:00:01 to 00:05:00.");
     }
 
     private static WeaveException Wrong(string setting, string value, string next) =>

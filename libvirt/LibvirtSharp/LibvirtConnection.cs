@@ -10,7 +10,7 @@ namespace LibvirtSharp;
 /// </summary>
 public sealed partial class LibvirtConnection : IAsyncDisposable
 {
-    private const int MaxThreads = 16;
+    private const int MostThreads = 16;
     private readonly NativeCallScheduler _scheduler;
     private GCHandle _self;
     private bool _closeCallback;
@@ -24,11 +24,12 @@ public sealed partial class LibvirtConnection : IAsyncDisposable
     internal ConnectHandle Handle { get; }
 
     /// <summary>Opens <paramref name="uri"/> (virConnectOpen), for example <c>qemu:///system</c>.</summary>
+    /// <param name="maxThreads">Calls under way at once, at least 1; further ones wait. Null: 16.</param>
     /// <exception cref="LibvirtMissingException">libvirt is not installed.</exception>
     /// <exception cref="LibvirtException">The hypervisor did not answer or refused.</exception>
-    public static async Task<LibvirtConnection> OpenAsync(string uri, bool readOnly = false, CancellationToken cancellationToken = default)
+    public static async Task<LibvirtConnection> OpenAsync(string uri, bool readOnly = false, int? maxThreads = null, CancellationToken cancellationToken = default)
     {
-        var scheduler = new NativeCallScheduler(MaxThreads);
+        var scheduler = new NativeCallScheduler(Math.Max(1, maxThreads ?? MostThreads));
         try
         {
             var handle = await scheduler.RunAsync(() =>

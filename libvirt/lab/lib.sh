@@ -9,7 +9,8 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 DOTNET_CLI_WORKLOAD_UPDATE_
 
 packages=(qemu-system-x86 qemu-utils libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients dnsmasq-base nftables iptables
     iproute2 ovmf seabios ipxe-qemu busybox-static cpio linux-image-cloud-amd64 dmidecode
-    ca-certificates curl jq e2fsprogs kmod procps util-linux xz-utils perl-base)
+    ca-certificates curl jq e2fsprogs kmod procps util-linux xz-utils perl-base
+    qemu-guest-agent)   # for the lab's guests
 
 [ -d /run/systemd/system ] || packages+=(tini)   # see start_libvirt
 

@@ -83,6 +83,8 @@ public sealed class WeaveClient : IDisposable
     public Task<OperationView> GetOperationAsync(string operation, CancellationToken stop) => GetAsync($"operations/{Part(operation)}", Json.OperationView, stop);
     public Task<OperationView> CancelOperationAsync(string operation, CancellationToken stop) => SendAsync(HttpMethod.Post, $"operations/{Part(operation)}/cancel", stop);
 
+    /// <summary>Asks the guest agents of the active weave; takes some seconds where one hangs.</summary>
+    public Task<IReadOnlyList<AgentView>> AgentsAsync(string environment, CancellationToken stop) => AllAsync($"environments/{Part(environment)}/agents", Json.PageAgentView, stop);
     public Task<DoctorView> DoctorAsync(CancellationToken stop) => GetAsync("doctor", Json.DoctorView, stop, _options.HostTimeout);
     /// <summary>Compares the host with what the service knows. Without <paramref name="repair"/> nothing on the host is changed.</summary>
     /// <param name="environment">Only of this environment; null: of all.</param>

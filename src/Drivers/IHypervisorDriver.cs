@@ -30,6 +30,15 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>The present of one machine; null where the hypervisor has no such machine (a copy that is off is not there).</summary>
     Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop);
 
+    /// <summary>Asks a machine's guest agent for a sign of life, for a few seconds at most. What stands in its way is the answer, never an error. Changes nothing.</summary>
+    Task<AgentFacts> AskAgentAsync(MachineRef machine, CancellationToken stop);
+
+    /// <summary>
+    /// Thaws guests that captures of this service froze, or asked to freeze, and of which no agent has said since that they are thawed: after a crash, or where an agent
+    /// woke up late. Captures at work are left alone, and so is what others have frozen. Answers those that still cannot be vouched for; costs nothing where there are none.
+    /// </summary>
+    Task<IReadOnlyList<Finding>> ThawAsync(CancellationToken stop);
+
     /// <summary>The path at which a new layer is to be made. Pure: same arguments, same answer, nothing is touched.</summary>
     string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer);
 
@@ -69,12 +78,13 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// captured as off; one that is paused stays paused. Reasons for a lesser method than the best are in the result. An image may share the flat file of
     /// <see cref="CaptureMachine.Base"/> or <see cref="CaptureMachine.Newest"/> (<see cref="MemoryImage.SharesBase"/>), which is then needed as long as that image is.
     /// On error or cancellation the machines run on; heads may have been switched: <see cref="AbandonCaptureAsync"/> tells.
+    /// Guests are frozen as shortly as can be: all at once right before the pause, thawed right after the disk cut. An agent that fails never fails the capture.
     /// </summary>
     Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop);
 
     /// <summary>
-    /// Clears away after a capture that failed or died at any point: ends its memory transfer, resumes machines that it paused, removes its own memory
-    /// files (never one of an earlier image), its state files and those new heads that did not take over. Answers for each volume which of the two heads is the live one now. May be called any number of times.
+    /// Clears away after a capture that failed or died at any point: ends its memory transfer, resumes machines that it paused, thaws those that it froze, removes its own
+    /// memory files (never one of an earlier image), its state files and those new heads that did not take over. Answers for each volume which of the two heads is the live one now. May be called any number of times.
     /// </summary>
     Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop);
 

@@ -9,7 +9,7 @@ public sealed record CaptureRequest
     public required SnapshotId Snapshot { get; init; }
     public required IReadOnlyList<CaptureMachine> Machines { get; init; }
     public required bool Memory { get; init; }
-    /// <summary>Freeze file systems by the guest agent first, in machines whose memory is not captured; a guest without an agent is captured without, and the result says so.</summary>
+    /// <summary>Freeze file systems by the guest agent first, in machines whose memory is not captured; a guest without an agent is captured without; <see cref="CapturedMachine.Quiescing"/> says what was reached.</summary>
     public bool Quiesce { get; init; }
 }
 
@@ -40,6 +40,8 @@ public sealed record CapturedMachine(MachineName Name, RunState RunState, Memory
 {
     /// <summary>State files of the instant. Missing: the machine had none yet, because it never ran.</summary>
     public IReadOnlyList<StateFile> States { get; init; } = [];
+    /// <summary>Null where it was not asked for.</summary>
+    public Quiescing? Quiescing { get; init; }
 }
 
 /// <summary>Which layer a volume writes to now.</summary>

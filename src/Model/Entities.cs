@@ -158,6 +158,8 @@ public sealed record SnapshotMachine
     /// <summary>Why a better method was not used, or null.</summary>
     public string? Reason { get; init; }
     public TimeSpan Pause { get; init; }
+    /// <summary>Null where it was not asked for.</summary>
+    public Quiescing? Quiescing { get; init; }
 }
 
 /// <summary>A disk layer as it is stored.</summary>

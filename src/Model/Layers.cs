@@ -41,7 +41,7 @@ public enum Consistency
 {
     /// <summary>Memory and disks of one instant.</summary>
     Machine,
-    /// <summary>Disks of one instant, file systems frozen by guest agents.</summary>
+    /// <summary>Disks of one instant; of every machine that was not off the file systems were frozen by its guest agent, or its memory is there.</summary>
     Filesystem,
     /// <summary>Disks of one instant, as after a power cut.</summary>
     Crash,

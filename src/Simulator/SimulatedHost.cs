@@ -118,6 +118,7 @@ public sealed partial class SimulatedHost : IDisposable
     {
         var machine = Machines.GetValueOrDefault(uuid);
         if (machine is not { RunState: RunState.Running }) throw new WeaveException(Fault.Conflict, $"Machine {uuid} does not run.");
+        if (machine.Frozen) throw new WeaveException(Fault.Busy, $"The file systems of machine {uuid} are frozen.");
         ContentOf(machine.Disks.Values.First().Path).Add(order);
         machine.Counter++;
     });
@@ -244,6 +245,12 @@ internal sealed class SimulatedMachine
     /// <summary>The flat memory file that its RAM is a private map of; null where it was booted.</summary>
     public string? Maps { get; set; }
     public DiskTrouble? Trouble { get; set; }
+    /// <summary>A capture is at work on it in this process.</summary>
+    public bool Capturing { get; set; }
+    public SimulatedFreezer Agent { get; set; }
+    public bool Frozen { get; set; }
+    /// <summary>A capture has asked its agent to freeze, and nobody has said since that it is thawed.</summary>
+    public bool FrozenByCapture { get; set; }
     public string Nonce { get; set; } = "";
     public int Counter { get; set; }
 
@@ -252,6 +259,7 @@ internal sealed class SimulatedMachine
         var clone = new SimulatedMachine
         {
             Ref = Ref, RunState = RunState, MemoryBytes = MemoryBytes, Nics = Nics, MemoryRefusal = MemoryRefusal, Tag = Tag, PausedByCapture = PausedByCapture, Nonce = Nonce, Counter = Counter, Maps = Maps, Nvram = Nvram, Trouble = Trouble,
+            Agent = Agent, Frozen = Frozen, FrozenByCapture = FrozenByCapture,
         };
         foreach (var (target, disk) in Disks) clone.Disks[target] = disk;
         clone.Refusals.AddRange(Refusals);
@@ -264,6 +272,7 @@ internal sealed class SimulatedMachine
         Nonce = Guid.NewGuid().ToString("N");
         Counter = 0;
         Maps = null;
+        Frozen = false;
     }
 }
 

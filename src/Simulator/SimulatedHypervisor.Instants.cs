@@ -23,9 +23,19 @@ public sealed partial class SimulatedHypervisor
 
         var paused = new List<SimulatedMachine>();
         var captured = new List<CapturedMachine>();
+        var quiesced = new Dictionary<MachineName, Quiescing?>();
         DateTimeOffset at;
         try
         {
+            foreach (var (member, machine) in members)
+            {
+                quiesced[member.Machine.Name] = host.Locked(() =>
+                {
+                    if (machine is not null) machine.Capturing = true;
+                    return Freeze(machine, request);
+                });
+                await Reach($"capture:frozen:{member.Machine.Name}", stop);
+            }
             foreach (var (member, machine) in members)
             {
                 if (machine is not { RunState: RunState.Running }) continue;
@@ -51,18 +61,25 @@ public sealed partial class SimulatedHypervisor
                     }
                     else (method, reason) = ("disk", request.Memory ? machine.MemoryRefusal : null);
                 }
-                captured.Add(new(member.Machine.Name, state, memory, method, reason, machine is not null && paused.Contains(machine) ? host.Pause : TimeSpan.Zero, machine?.Nics ?? []) { States = SaveStates(machine, member) });
+                captured.Add(new(member.Machine.Name, state, memory, method, reason, machine is not null && paused.Contains(machine) ? host.Pause : TimeSpan.Zero, machine?.Nics ?? []) { States = SaveStates(machine, member), Quiescing = quiesced[member.Machine.Name] });
                 await Reach($"capture:saved:{member.Machine.Name}", stop);
             }
         }
         finally
         {
-            host.Locked(() => paused.ForEach(LetGo));
+            host.Locked(() =>
+            {
+                paused.ForEach(LetGo);
+                foreach (var machine in members.Select(m => m.Machine).OfType<SimulatedMachine>())
+                {
+                    machine.Capturing = false;
+                    Thaw(machine);
+                }
+            });
         }
         await Reach("capture:done", stop);
         progress?.Report(new("captured", 1, 1));
-        var whole = request.Memory && captured.All(m => m.RunState == RunState.Off || m.Memory is not null);
-        return new(at, whole ? Consistency.Machine : request.Quiesce ? Consistency.Filesystem : Consistency.Crash, TimeSpan.FromMilliseconds(Math.Max(0, paused.Count - 1)), captured);
+        return new(at, Consistencies.Of(request, captured), TimeSpan.FromMilliseconds(Math.Max(0, paused.Count - 1)), captured);
     }
 
     public Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop) => Do<IReadOnlyList<HeadReport>>(stop, () =>
@@ -76,7 +93,11 @@ public sealed partial class SimulatedHypervisor
                 Forget(path);
             }
             var machine = Find(member.Machine);
-            if (machine is not null) LetGo(machine);
+            if (machine is not null)
+            {
+                LetGo(machine);
+                Thaw(machine);
+            }
             foreach (var volume in member.Volumes)
             {
                 RequireOurs(volume.NewHead.Path);
@@ -129,6 +150,7 @@ public sealed partial class SimulatedHypervisor
         {
             Ref = copy.Machine, Tag = request.Tag, MemoryBytes = copy.Blueprint.MemoryBytes, Nics = copy.Blueprint.Nics, MemoryRefusal = copy.Blueprint.MemoryRefusal,
             RunState = request.LeavePaused ? RunState.Paused : copy.RunState,
+            Agent = host.Machines.Values.FirstOrDefault(m => DefinitionOf(m) == copy.Blueprint.Definition)?.Agent ?? SimulatedFreezer.Missing,
         };
         foreach (var head in copy.Heads)
         {

@@ -41,7 +41,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
         {
             Machines = [.. found.Select(f => new MachineBlueprint
             {
-                Name = f.Request.Name, Definition = $"simulated machine {f.Machine.Ref.HypervisorName}", MemoryBytes = f.Machine.MemoryBytes, VirtualCpus = 1, Nics = f.Machine.Nics, States = f.Machine.Nvram is null ? [] : [StateKind.Nvram], MemoryRefusal = f.Machine.MemoryRefusal,
+                Name = f.Request.Name, Definition = DefinitionOf(f.Machine), MemoryBytes = f.Machine.MemoryBytes, VirtualCpus = 1, Nics = f.Machine.Nics, States = f.Machine.Nvram is null ? [] : [StateKind.Nvram], MemoryRefusal = f.Machine.MemoryRefusal,
                 Volumes = [.. f.Machine.Disks.Select(d => new VolumeBlueprint { Name = VolumeName.Parse(d.Key), Target = d.Key, VirtualSize = d.Value.VirtualSize })],
             })],
             Networks = [.. found.SelectMany(f => f.Machine.Nics).Select(n => n.Network).Distinct().Select(n => host.Networks[n])],
@@ -229,6 +229,8 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
     });
 
     public ValueTask DisposeAsync() => default;
+
+    private static string DefinitionOf(SimulatedMachine machine) => $"simulated machine {machine.Ref.HypervisorName}";
 
     private static RunState Resumed(SimulatedMachine machine)
     {

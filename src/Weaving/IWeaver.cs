@@ -46,6 +46,11 @@ public interface IWeaver
     Task<IReadOnlyList<Finding>> LookAtPoolAsync(CancellationToken stop);
     /// <summary>Where a route can be reached, from stored facts.</summary>
     Task<IReadOnlyList<RouteView>> RoutesAsync(EnvironmentId environment, WeaveId? weave, CancellationToken stop);
+    /// <summary>Asks the guest agents of a weave's machines, all at once; null: those of the active weave. A few seconds at most for each that hangs.</summary>
+    Task<IReadOnlyList<MachineAgent>> AskAgentsAsync(EnvironmentId environment, WeaveId? weave, CancellationToken stop);
+    /// <summary>What is to be said of guest agents for the doctor: of every machine of `main` whose agent does not answer as it should, and of guests that a snapshot may have left frozen.</summary>
+    /// <param name="only">Speak of these environments alone; null: of all, and of the host.</param>
+    Task<IReadOnlyList<Finding>> ExamineAgentsAsync(IReadOnlyCollection<EnvironmentId>? only, CancellationToken stop);
     /// <summary>Compares the store with the host: what is left over, missing or changed; and repairs what can be where it is asked to. NotFound for a scope that is not there.</summary>
     Task<ReconciliationReport> ReconcileAsync(Reconciliation request, CancellationToken stop);
     /// <summary>
@@ -61,6 +66,8 @@ public interface IWeaver
     /// <summary>What the policy of an environment did last and does next; null where it has none.</summary>
     Task<PolicyStanding?> PolicyStandingAsync(ManagedEnvironment environment, CancellationToken stop);
 }
+
+public sealed record MachineAgent(MachineName Machine, AgentFacts Agent);
 
 /// <summary>Who asks, for the audit log and the journal, with the key that makes a repeated request the same request.</summary>
 public sealed record Caller(string Name, string? IdempotencyKey = null, string? RequestHash = null);

@@ -39,6 +39,8 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         try
         {
             _owned = await bench.Driver.ListOwnedAsync(stop);
+            // Not a matter of repair: programs hang in a guest that stays frozen.
+            if (request.Environment is null) _findings.AddRange(await bench.Driver.ThawAsync(stop));
         }
         catch (WeaveException e) when (e.Fault == Fault.Unavailable)
         {

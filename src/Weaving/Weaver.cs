@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Adoption;
@@ -200,6 +201,25 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
             var target = weaves.TryGetValue(leads, out var w) ? EndpointPublisher.TargetOf(w, route.Machine) : null;
             return new RouteView(route, leads, route.Weave is null, target is null ? null : $"{target}:{route.TargetPort}");
         }).Where(v => wanted is null || v.Weave == wanted)];
+    }
+
+    public async Task<IReadOnlyList<MachineAgent>> AskAgentsAsync(EnvironmentId environment, WeaveId? weave, CancellationToken stop)
+    {
+        var managed = await Store.GetEnvironmentAsync(environment, stop);
+        var found = await Store.GetWeaveAsync(environment, Resolve(weave, managed) ?? managed.ActiveWeave, stop);
+        return await Task.WhenAll(found.Machines.Select(async m => new MachineAgent(m.Name, await bench.Driver.AskAgentAsync(m.ToRef(), stop))));
+    }
+
+    public async Task<IReadOnlyList<Finding>> ExamineAgentsAsync(IReadOnlyCollection<EnvironmentId>? only, CancellationToken stop)
+    {
+        var findings = new List<Finding>();
+        var left = await bench.Driver.ThawAsync(stop);
+        if (only is null) findings.AddRange(left);
+        foreach (var environment in (await Store.ListEnvironmentsAsync(stop)).Where(e => only is null || only.Contains(e.Id)))
+            foreach (var (machine, agent) in await AskAgentsAsync(environment.Id, Weave.Main, stop))
+                if (agent.State == AgentCondition.Answers) findings.Add(new(FindingLevel.Ok, $"{environment.Id}/{machine}", "Its guest agent answers.", null));
+                else if (agent.NextStep is { } next) findings.Add(new(FindingLevel.Note, $"{environment.Id}/{machine}", $"Snapshots cannot freeze its file systems: {agent.Reason}.", next));
+        return findings;
     }
 
     public Task<ReconciliationReport> ReconcileAsync(Reconciliation request, CancellationToken stop) => reconciler.RunAsync(request, stop);

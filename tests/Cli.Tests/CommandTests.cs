@@ -11,6 +11,7 @@ public sealed class CommandTests
         { "env adopt shop --domain web=prod-web-01 db=prod-db-01", """POST environments {"name":"shop","machines":[{"name":"web","domain":"prod-web-01"},{"name":"db","domain":"prod-db-01"}]}""" },
         { "env list", "GET environments?limit=200" },
         { "env show shop", "GET environments/shop" },
+        { "env agents shop", "GET environments/shop/agents?limit=200" },
         { "env release shop", "DELETE environments/shop?force=false" },
         { "env release shop --force", "DELETE environments/shop?force=true" },
         { "timeline shop", "GET environments/shop/timeline" },

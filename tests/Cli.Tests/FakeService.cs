@@ -63,6 +63,7 @@ internal sealed class FakeService : HttpMessageHandler
         "environments" => Answer(200, new Page<EnvironmentView>([Samples.Shop]), Json.PageEnvironmentView),
         "environments/shop" => Answer(200, Samples.Shop with { Space = new("/pool", 9L << 30, 2L << 30, 100L << 20, 1L << 30, 62, 5) }, Json.EnvironmentView),
         "environments/shop/compaction" => Answer(200, Samples.Compaction, Json.CompactionView),
+        "environments/shop/agents" => Answer(200, new Page<AgentView>([new("web", "noChannel", "the machine has no channel for a guest agent", "Give it one."), new("db", "answers", null, null)]), Json.PageAgentView),
         "environments/shop/timeline" => Answer(200, Samples.Timeline, Json.TimelineView),
         "environments/shop/snapshots" => Answer(200, new Page<SnapshotView>([.. Samples.Timeline.Snapshots]), Json.PageSnapshotView),
         "snapshots/snap-1" => Answer(200, Samples.Timeline.Snapshots[0] with { Files = Samples.Files }, Json.SnapshotView),

@@ -8,7 +8,7 @@ public sealed class OutputTests
     /// <summary>Name of the golden files and the line.</summary>
     public static TheoryData<string, string> Shown => new()
     {
-        { "env-list", "env list" }, { "env-show", "env show shop" }, { "env-adopt", "env adopt shop --domain shop-web" }, { "env-release", "env release shop" },
+        { "env-list", "env list" }, { "env-show", "env show shop" }, { "env-agents", "env agents shop" }, { "env-adopt", "env adopt shop --domain shop-web" }, { "env-release", "env release shop" },
         { "snapshot", "snapshot shop" }, { "snapshot-list", "snapshot list shop" }, { "snapshot-show", "snapshot show snap-1" }, { "snapshot-delete", "snapshot delete snap-1" }, { "snapshot-verify", "snapshot verify snap-1" }, { "keep", "keep shop/audit --ttl 4h" },
         { "create", "create shop --id audit" }, { "list", "list shop" }, { "show", "show shop/audit" }, { "activate", "activate shop/audit" }, { "delete", "delete shop/audit" }, { "pause", "pause shop/audit" },
         { "route", "route shop/audit 80 --machine web" }, { "route-list", "route list shop" }, { "route-delete", "route delete shop route-1" },
@@ -46,7 +46,7 @@ public sealed class OutputTests
             return;
         }
         using var document = JsonDocument.Parse(run.Out);
-        Assert.Equal(line.EndsWith(" list", StringComparison.Ordinal) || line.Contains("list ", StringComparison.Ordinal) || line.StartsWith("list", StringComparison.Ordinal) ? JsonValueKind.Array : JsonValueKind.Object, document.RootElement.ValueKind);
+        Assert.Equal(line.EndsWith(" list", StringComparison.Ordinal) || line.StartsWith("env agents", StringComparison.Ordinal) || line.Contains("list ", StringComparison.Ordinal) || line.StartsWith("list", StringComparison.Ordinal) ? JsonValueKind.Array : JsonValueKind.Object, document.RootElement.ValueKind);
         Golden.Check("json/" + name, run.Out);
     }
 
@@ -87,7 +87,7 @@ public sealed class OutputTests
     {
         var run = new CliRun { OutIsTerminal = true };
         var evil = Samples.Shop with { Name = "shop\e]0;title\a\tx", Host = "[red]no markup[/]" };
-        run.Service.Instead = _ => new(System.Net.HttpStatusCode.OK) { Content = new StringContent(JsonSerializer.Serialize(evil, Client.V1.V1Json.Default.EnvironmentView), null, "application/json") };
+        run.Service.Instead = r => r != "GET environments/shop" ? null : new(System.Net.HttpStatusCode.OK) { Content = new StringContent(JsonSerializer.Serialize(evil, Client.V1.V1Json.Default.EnvironmentView), null, "application/json") };
         Assert.Equal(0, await run.RunAsync("env", "show", "shop"));
         Assert.DoesNotContain("\e]", run.Out);
         Assert.DoesNotContain("\a", run.Out);

@@ -38,6 +38,25 @@ public sealed class WaitTests
     }
 
     [Fact]
+    public async Task A_quiesced_snapshot_says_what_was_reached_and_warns_of_what_was_not()
+    {
+        var run = Run();
+        var result = Samples.Element("""
+            {"snapshot":"snap-4","at":"2030-01-01T12:00:00.500Z","consistency":"crash","skewMs":1.5,"longestPauseMs":42.25,"storedBytes":0,"machines":[
+             {"name":"web","method":"disk","quiescing":{"outcome":"noChannel","fileSystems":0,"frozenMs":0,"reason":"the machine has no channel for a guest agent"}},
+             {"name":"db","method":"disk","quiescing":{"outcome":"frozen","fileSystems":2,"frozenMs":120.5}},
+             {"name":"mail","method":"disk","quiescing":{"outcome":"partial","fileSystems":1,"frozenMs":80,"reason":"1 of 2 file systems were frozen"}},
+             {"name":"old","method":"disk","quiescing":{"outcome":"timedOut","fileSystems":0,"frozenMs":0,"reason":"the guest agent did not answer in time","notThawed":"Look into the guest."}}]}
+            """);
+        run.Service.Becomes = o => [FakeService.End(o with { Result = result }, "succeeded")];
+        Assert.Equal(0, await run.RunAsync("snapshot", "shop", "--disk-only", "--quiesce"));
+        Golden.Check("quiesce-out", run.Out);
+        Assert.Contains("warning: not every running machine could be frozen", run.Error, StringComparison.Ordinal);
+        Assert.Contains("warning: old may still be frozen. Look into the guest.", run.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("db may", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task With_JSON_nothing_but_the_ended_operation_is_written()
     {
         var run = Run(terminal: true);

@@ -46,6 +46,7 @@ public sealed class RequestTests
         ("POST environments/lab/weaves/past/pause", c => c.ChangePowerAsync("lab", "past", "pause", false, default)),
         ("POST environments/lab/weaves/past/resume", c => c.ChangePowerAsync("lab", "past", "resume", false, default)),
         ("""POST environments/lab/weaves/active/routes {"machine":"web","targetPort":80,"protocol":"udp","listen":":18080"}""", c => c.PublishRouteAsync("lab", "active", new() { Machine = "web", TargetPort = 80, Protocol = "udp", Listen = ":18080" }, default)),
+        ("GET environments/lab/agents?limit=200", c => c.AgentsAsync("lab", default)),
         ("GET environments/lab/routes?limit=200", c => c.ListRoutesAsync("lab", null, default)),
         ("GET environments/lab/weaves/past/routes?limit=200", c => c.ListRoutesAsync("lab", "past", default)),
         ("DELETE environments/lab/routes/route-1", c => c.WithdrawRouteAsync("lab", "route-1", default)),

@@ -18,8 +18,13 @@ public sealed class SimulatorDriverTests : DriverContract
         public override int ServicePort => 80;
         public override (int, int) FreePorts => (8001, 8002);
 
-        public override Task<IReadOnlyList<MachineRequest>> GiveMachinesAsync(int count, CancellationToken stop) => Task.FromResult<IReadOnlyList<MachineRequest>>(
-            [.. Enumerable.Range(1, count).Select(i => _host.AddUserMachine($"m{i}", $"10.20.30.{i + 10}")).Select(m => new MachineRequest(m.Name, m.HypervisorName))]);
+        public override Task<IReadOnlyList<MachineRequest>> GiveMachinesAsync(int count, CancellationToken stop)
+        {
+            var machines = Enumerable.Range(1, count).Select(i => _host.AddUserMachine($"m{i}", $"10.20.30.{i + 10}")).ToList();
+            _host.GiveAgent(machines[0].Uuid, SimulatedFreezer.Works);
+            _host.Agents[machines[0].Name] = SimulatedAgent.Answers;
+            return Task.FromResult<IReadOnlyList<MachineRequest>>([.. machines.Select(m => new MachineRequest(m.Name, m.HypervisorName))]);
+        }
 
         public override Task<MachineRequest?> GiveRefusedMachineAsync(CancellationToken stop)
         {

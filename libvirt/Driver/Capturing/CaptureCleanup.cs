@@ -2,12 +2,13 @@ using LibvirtSharp;
 using Microsoft.Extensions.Logging;
 using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Agents;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Capturing;
 
 /// <summary>After a capture that failed or died: nothing that we held stays held, no transfer goes on, and no file of its own is left. Never touches a file of an earlier image.</summary>
-internal sealed class CaptureCleanup(DriverContext context, GuestFreeze freeze)
+internal sealed class CaptureCleanup(DriverContext context, Thawing thawing)
 {
     private readonly ILogger _log = context.Loggers.CreateLogger<CaptureCleanup>();
 
@@ -15,6 +16,8 @@ internal sealed class CaptureCleanup(DriverContext context, GuestFreeze freeze)
     public async Task<IReadOnlyList<HeadReport>> AbandonAsync(CaptureRequest request, CancellationToken stop)
     {
         var reports = new List<HeadReport>();
+        // A guest that was frozen waits for nothing else; one that is still held is thawed once it runs.
+        await ThawAsync(request, last: false, stop);
         // Before anything is asked of any machine: see CapturePipe.
         var drains = request.Machines.Select(ReadOn).ToList();
         foreach (var machine in request.Machines)
@@ -40,8 +43,17 @@ internal sealed class CaptureCleanup(DriverContext context, GuestFreeze freeze)
             }
             foreach (var path in new[] { machine.FlatPath, machine.DeviceStatePath, HeldMark(machine) }.Concat(machine.States.Select(s => s.Path))) Remove(path);
         }
+        await ThawAsync(request, last: true, stop);
         await Task.WhenAll(drains).WaitAsync(stop);
         return reports;
+    }
+
+    private async Task ThawAsync(CaptureRequest request, bool last, CancellationToken stop)
+    {
+        var findings = (await Task.WhenAll(request.Machines.Select(m => thawing.ThawAsync(m.Machine, TimeSpan.FromSeconds(2), stop)))).OfType<Finding>().ToList();
+        // Those that still cannot be vouched for keep their mark, by which they are asked again.
+        foreach (var finding in last ? findings : [])
+            _log.LogError("{Subject}: {Finding} {NextStep}", finding.Subject, finding.Text, finding.NextStep);
     }
 
     private static Task ReadOn(CaptureMachine machine)
@@ -66,14 +78,15 @@ internal sealed class CaptureCleanup(DriverContext context, GuestFreeze freeze)
     public static string HeldMark(CaptureMachine machine) => machine.DeviceStatePath + ".held";
 
     /// <summary>Right after an error, with all that is known of the members. Best effort; <see cref="AbandonAsync"/> does the rest.</summary>
-    public async Task EndAsync(List<CaptureMember> members)
+    public async Task EndAsync(List<CaptureMember> members, Freezer freezer)
     {
+        // First those that were not paused yet; the others are thawed once they run.
+        await Task.WhenAll(members.Where(m => !m.HeldByUs).Select(freezer.ThawAsync));
         foreach (var member in members) member.Pipe?.Open();
         foreach (var member in members)
         {
             if (member.Domain is { } domain && member.Active)
             {
-                if (member.Frozen) await freeze.ThawAsync(member);
                 try
                 {
                     await ReleaseAsync(domain, member.Machine, CancellationToken.None, resume: member.HeldByUs);
@@ -87,6 +100,7 @@ internal sealed class CaptureCleanup(DriverContext context, GuestFreeze freeze)
             }
             if (member.Pipe is { } pipe) await pipe.Split.ContinueWith(static _ => { }, TaskScheduler.Default);
         }
+        await freezer.SettleAsync();
     }
 
     /// <summary>Ends a memory transfer and lets the machine run again where we held it.</summary>

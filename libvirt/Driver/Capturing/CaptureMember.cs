@@ -42,7 +42,8 @@ internal sealed class CaptureMember(CaptureMachine machine) : IDisposable
     /// <summary>Its background snapshot has begun, and waits to write.</summary>
     public bool Begun { get; set; }
     public PrivatePath? Private { get; set; }
-    public bool Frozen { get; set; }
+    /// <summary>Null: not asked for, or not known yet.</summary>
+    public Quiescing? Quiescing { get; set; }
     /// <summary>Set between our suspend and the moment that the machine runs again.</summary>
     public bool HeldByUs { get; set; }
     public long SuspendStarted { get; set; }

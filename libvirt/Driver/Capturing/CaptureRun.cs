@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using WeaveHypervisor.Disks;
 using WeaveHypervisor.Disks.Qcow2;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Agents;
 using WeaveHypervisor.Libvirt.Memory;
 using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Model;
@@ -15,15 +16,15 @@ namespace WeaveHypervisor.Libvirt.Capturing;
 /// One consistent instant over a set of machines. All that can be done before the pause is done before it: overlays, pipes, capabilities, memory that is sent live. The pause itself is
 /// <see cref="CommonInstant"/>; writing what was taken comes after it.
 /// </summary>
-internal sealed class CaptureRun(DriverContext context, StateKeeper states)
+internal sealed class CaptureRun(DriverContext context, StateKeeper states, Thawing thawing)
 {
-    private readonly GuestFreeze _freeze = new(context);
-    private readonly CommonInstant _instant = new(context, new(context), states);
-    private readonly CaptureCleanup _cleanup = new(context, new(context));
+    private readonly CommonInstant _instant = new(context, states);
+    private readonly CaptureCleanup _cleanup = new(context, thawing);
 
     public async Task<CaptureResult> RunAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop)
     {
         var members = request.Machines.Select(m => new CaptureMember(m)).ToList();
+        var freezer = new Freezer(context, thawing);
         try
         {
             var connection = await context.Host.OpenAsync(stop);
@@ -33,26 +34,26 @@ internal sealed class CaptureRun(DriverContext context, StateKeeper states)
             await Task.WhenAll(members.Where(m => m.Method is not (MemoryMethod.None or MemoryMethod.Private)).Select(member => PrepareMemoryAsync(member, progress, stop)).ToList());
             await ConvergeAsync(members.Where(m => m.Method == MemoryMethod.Live).OrderByDescending(m => m.Memory).ToList(), progress, stop);
             await Task.WhenAll(members.Where(m => m.Method == MemoryMethod.Background && !m.Pipe!.IsOpen).Select(m => BeginAsync(m, stop)));
-            // A memory image of a frozen guest would make copies that wake up frozen; and with memory, disks need no freezing to be consistent.
-            if (request.Quiesce) await Task.WhenAll(members.Where(m => m.Before == RunState.Running && m.Method == MemoryMethod.None).Select(m => _freeze.FreezeAsync(m, stop)));
             foreach (var member in members) member.Private?.Reserve();
+            if (request.Quiesce) await freezer.FreezeAsync(members, stop);
             // From here to the end of the pause a cancellation would only lengthen it.
             stop.ThrowIfCancellationRequested();
-            var (at, skew) = await _instant.TakeAsync(connection, members);
+            var (at, skew) = await _instant.TakeAsync(connection, members, freezer);
             progress?.Report(new("writing memory", 0, 0));
-            var machines = await Task.WhenAll(members.Select(m => FinishAsync(m, stop)));
-            var consistency = request.Memory && members.All(m => !m.Active || m.Method != MemoryMethod.None) ? Consistency.Machine
-                : request.Quiesce && members.All(m => m.Before != RunState.Running || m.Frozen) ? Consistency.Filesystem : Consistency.Crash;
-            return new(at, consistency, skew, machines);
+            var settled = freezer.SettleAsync();
+            var finished = await Task.WhenAll(members.Select(m => FinishAsync(m, stop)));
+            await settled;
+            var machines = members.Zip(finished, (member, machine) => machine with { Quiescing = Freezer.Outcome(member) }).ToList();
+            return new(at, Consistencies.Of(request, machines), skew, machines);
         }
         catch (Exception error) when (error is LibvirtException or QemuRefusal)
         {
-            await _cleanup.EndAsync(members);
+            await _cleanup.EndAsync(members, freezer);
             throw error is LibvirtException e ? LibvirtFaults.Translate(e, $"capture {request.Snapshot}") : ((QemuRefusal)error).ToFault("The capture failed");
         }
         catch
         {
-            await _cleanup.EndAsync(members);
+            await _cleanup.EndAsync(members, freezer);
             throw;
         }
         finally

@@ -11,9 +11,9 @@ namespace WeaveHypervisor.Libvirt.Capturing;
 /// The pause. Every member is suspended, every disk is switched to its new head, the state of each is taken, and each runs again as soon as that is possible. No member's state can hold
 /// the effect of a packet that another's has not yet sent, because all are suspended before the first state is taken, whatever their methods.
 /// </summary>
-internal sealed class CommonInstant(DriverContext context, GuestFreeze freeze, StateKeeper states)
+internal sealed class CommonInstant(DriverContext context, StateKeeper states)
 {
-    public async Task<(DateTimeOffset At, TimeSpan Skew)> TakeAsync(LibvirtConnection connection, List<CaptureMember> members)
+    public async Task<(DateTimeOffset At, TimeSpan Skew)> TakeAsync(LibvirtConnection connection, List<CaptureMember> members, Freezer freezer)
     {
         var running = members.Where(m => m.Before == RunState.Running).ToList();
         await Together.RunAsync(running, m =>
@@ -30,8 +30,12 @@ internal sealed class CommonInstant(DriverContext context, GuestFreeze freeze, S
         foreach (var member in members.Where(m => m.Domain is not null && m.Before == RunState.Off))
             await DiskCut.RedefineAsync(connection, member.Domain!, member.Machine.Volumes.ToDictionary(v => v.Target, v => v.NewHead), CancellationToken.None);
         foreach (var member in members) member.States = states.Take(member.Machine, member.Definition);
-        await Together.RunAsync(members.Where(m => m.Active).ToList(), Proceed);
-        foreach (var member in members.Where(m => m.Frozen)) await freeze.ThawAsync(member);
+        await Together.RunAsync(members.Where(m => m.Active).ToList(), m =>
+        {
+            Proceed(m);
+            // Here, on the thread that waits for this member alone: no other one's memory or agent holds it up.
+            freezer.ThawAsync(m).GetAwaiter().GetResult();
+        });
         var skew = running.Count > 1 ? Stopwatch.GetElapsedTime(running.Min(m => m.Suspended), running.Max(m => m.Suspended)) : TimeSpan.Zero;
         return (at, skew);
     }

@@ -38,7 +38,7 @@ internal sealed class GuestAgents(DriverContext context)
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, stop);
         try
         {
-            using var domain = await context.Host.FindDomainAsync(machine, both.Token);
+            using var domain = await context.Agent.FindDomainAsync(machine, both.Token);
             if (domain is null) return "the machine is gone";
             return Judge(await domain.AgentCommandAsync("""{"execute":"guest-ping"}""", Math.Clamp((int)patience.TotalSeconds, 1, 60), both.Token));
         }

@@ -1,16 +1,17 @@
 using System.CommandLine;
 using WeaveHypervisor.Cli.Rendering;
+using WeaveHypervisor.Client;
 using WeaveHypervisor.Client.V1;
 
 namespace WeaveHypervisor.Cli.Commands;
 
-/// <summary>env adopt, list, show, release; timeline.</summary>
+/// <summary>env adopt, list, show, agents, release; timeline.</summary>
 internal static class EnvironmentCommands
 {
     public static void AddTo(RootCommand root, Verb verb)
     {
         root.Subcommands.Add(verb.Make("env", "Put machines under management, look at them, give them back.", ["weave env adopt shop --domain shop-web --domain shop-db", "weave env list"],
-            Adopt(verb), List(verb), Show(verb), Release(verb)));
+            Adopt(verb), List(verb), Show(verb), Agents(verb), Release(verb)));
         root.Subcommands.Add(Timeline(verb));
     }
 
@@ -58,7 +59,34 @@ internal static class EnvironmentCommands
             if (output.IsJson) output.Json(e, V1Json.Default.EnvironmentView);
             else output.Facts([("name", e.Name), ("state", e.State), ("host", e.Host), ("adopted", Times.Show(e.AdoptedAt, verb.Host.Zone)), ("active weave", e.ActiveWeave), ("active before", e.PreviousActiveWeave),
                 ("machines", string.Join(", ", e.Machines)), ("networks", string.Join(", ", e.Networks.Select(n => n.Gateway is null ? n.Name : $"{n.Name} ({n.Gateway}/{n.PrefixLength})"))),
-                .. e.Volumes.Select(v => ("volume " + v.Name, (string?)$"{v.Path} ({v.Format})")), ("weaves", $"{e.Weaves}"), ("snapshots", $"{e.Snapshots}"), .. SpaceOf(e.Space), .. e.SnapshotPolicy is { } policy ? PolicyCommands.Facts(policy, verb) : []]);
+                .. e.Volumes.Select(v => ("volume " + v.Name, (string?)$"{v.Path} ({v.Format})")), ("weaves", $"{e.Weaves}"), ("snapshots", $"{e.Snapshots}"), .. SpaceOf(e.Space), .. e.SnapshotPolicy is { } policy ? PolicyCommands.Facts(policy, verb) : [], .. await AgentsAsync(client, e.Name, stop)]);
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    /// <summary>The rest is from the service's own state; these alone are asked now, and where that cannot be, it does not keep the rest from being shown.</summary>
+    private static async Task<IReadOnlyList<(string, string?)>> AgentsAsync(WeaveClient client, string environment, CancellationToken stop)
+    {
+        try
+        {
+            return [.. (await client.AgentsAsync(environment, stop)).Select(a => ("agent of " + a.Machine, (string?)(a.State == "answers" ? a.State : $"{a.State}{(a.Reason is null ? "" : $" ({a.Reason})")}")))];
+        }
+        catch (ApiException e)
+        {
+            return [("agents", $"could not be asked: {e.Message}")];
+        }
+    }
+
+    private static Command Agents(Verb verb)
+    {
+        var name = Verb.Environment();
+        var command = verb.Make("agents", "Ask the guest agents of the active weave's machines whether they answer: who has one can be frozen by `weave snapshot --quiesce`.", ["weave env agents shop"], name);
+        verb.Does(command, async (parsed, client, output, stop) =>
+        {
+            var all = await client.AgentsAsync(parsed.GetRequiredValue(name), stop);
+            if (output.IsJson) output.JsonList(all, V1Json.Default.AgentView);
+            else output.Table(["MACHINE", "AGENT", "REASON", "NEXT"], all.Select(a => new[] { a.Machine, a.State, a.Reason ?? "", a.NextStep ?? "" }));
             return ExitCodes.Done;
         });
         return command;

@@ -13,9 +13,9 @@ internal static class SnapshotCommands
         var environment = new Argument<string>("ENV") { Description = "Name of the environment; ENV/WEAVE for another weave than the active one." };
         var label = new Option<string?>("--label") { Description = "A name for people." };
         var diskOnly = new Option<bool>("--disk-only") { Description = "Without memory: as after a power cut." };
-        var quiesce = new Option<bool>("--quiesce") { Description = "Ask guest agents to freeze file systems first; for machines whose memory is not captured, such as with --disk-only." };
+        var quiesce = new Option<bool>("--quiesce") { Description = "Have guest agents freeze file systems for the instant, in machines whose memory is not captured: use it with --disk-only. What was reached is said for each machine; without an agent the snapshot is taken all the same." };
         var command = verb.Make("snapshot", "Take one consistent instant of all machines of a weave; they run on.",
-            ["weave snapshot shop --label before-upgrade", "weave snapshot shop/test --disk-only", "weave snapshot list shop"],
+            ["weave snapshot shop --label before-upgrade", "weave snapshot shop --disk-only --quiesce", "weave snapshot shop/test --disk-only", "weave snapshot list shop"],
             environment, label, diskOnly, quiesce, List(verb), Show(verb), Verify(verb), Delete(verb));
         verb.Begins(command, (parsed, client, stop) =>
         {
@@ -27,9 +27,29 @@ internal static class SnapshotCommands
             output.Line($"{Text(result, "snapshot")} of {operation.Subject} at {Times.Show(result.GetProperty("at").GetDateTimeOffset(), verb.Host.Zone)}: {Text(result, "consistency").ToLowerInvariant()} consistency, pause {Times.Show(result.GetProperty("longestPauseMs").GetDouble())}, skew {Times.Show(result.GetProperty("skewMs").GetDouble())}, memory {Times.Bytes(result.GetProperty("storedBytes").GetInt64())} ({Verb.Took(operation)})");
             foreach (var machine in result.GetProperty("machines").EnumerateArray())
                 if (machine.TryGetProperty("reason", out var reason) && reason.ValueKind == JsonValueKind.String) output.Note($"  {Text(machine, "name")}: {Text(machine, "method")}: {reason.GetString()}");
+            Quiesced(result, output);
         });
         root.Subcommands.Add(command);
     }
+
+    /// <summary>What was reached, machine by machine, and a warning where that is not what was asked for.</summary>
+    private static void Quiesced(JsonElement result, Output output)
+    {
+        var machines = result.GetProperty("machines").EnumerateArray().Where(m => m.TryGetProperty("quiescing", out var q) && q.ValueKind == JsonValueKind.Object)
+            .Select(m => (Name: Text(m, "name"), Quiescing: m.GetProperty("quiescing").Deserialize(V1Json.Default.QuiescingView)!)).ToList();
+        foreach (var (name, quiescing) in machines) output.Line($"  {name}: {Words(quiescing)}");
+        if (machines.Count > 0 && Text(result, "consistency").Equals("crash", StringComparison.OrdinalIgnoreCase))
+            output.Note("weave: warning: not every running machine could be frozen; as a whole the snapshot is what a power cut leaves. `weave doctor` says what is missing.");
+        foreach (var (name, quiescing) in machines)
+            if (quiescing.NotThawed is { } next) output.Note($"weave: warning: {name} may still be frozen. {next}");
+    }
+
+    private static string Words(QuiescingView q) => q.Outcome switch
+    {
+        "frozen" => $"frozen for {Times.Show(q.FrozenMs)} ({q.FileSystems} file system{(q.FileSystems == 1 ? "" : "s")})",
+        "partial" => $"partly frozen for {Times.Show(q.FrozenMs)}: {q.Reason}",
+        _ => $"not frozen: {q.Reason ?? "the machine does not run"}",
+    };
 
     private static string Text(JsonElement element, string name) => element.TryGetProperty(name, out var value) ? value.GetString() ?? "" : "";
 
@@ -63,6 +83,7 @@ internal static class SnapshotCommands
                     ("skew", Times.Show(s.SkewMs)), ("longest pause", Times.Show(s.LongestPauseMs)), ("memory", Times.Bytes(s.MemoryBytes)), ("parent", s.Parent), ("taken for", s.ForWeave ? "a weave from now; it goes with the last one that was made from it" : null),
                     .. VerificationOf(s, verb)]);
                 output.Table(["MACHINE", "WAS", "METHOD", "PAUSE", "MEMORY", "REASON"], s.Machines.Select(m => new[] { m.Name, m.RunState, m.Method, Times.Show(m.PauseMs), Times.Bytes(m.MemoryBytes), m.Reason ?? "" }));
+                output.Facts(s.Machines.Where(m => m.Quiescing is not null).Select(m => (m.Name, (string?)Words(m.Quiescing!))));
                 if (s.Verification is { Machines.Count: > 0 } verified) output.Table(["MACHINE", "CAME BACK AS", "BY", "REASON"], verified.Machines.Select(m => new[] { m.Name, m.RunState, m.Method, m.Reason ?? "" }));
                 if (s.Files is { Count: > 0 } files)
                     output.Table(["MACHINE", "FILE", "WRITTEN", "ON", "PATH"], files.Select(f => new[] { f.Machine, f.Volume is null ? f.Kind : $"{f.Kind} of {f.Volume}", f.Bytes is { } bytes ? Times.Bytes(bytes) : "", f.Below is { } below ? $"{below} files" : "", f.Path }));

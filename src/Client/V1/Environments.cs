@@ -59,3 +59,7 @@ public sealed record TimelineView
 }
 
 public sealed record ActivationView(string Weave, DateTimeOffset From);
+
+/// <summary>What became of a question to a machine's guest agent.</summary>
+/// <param name="State">answers, off, paused, noChannel, notConnected, silent or refuses.</param>
+public sealed record AgentView(string Machine, string State, string? Reason, string? NextStep);

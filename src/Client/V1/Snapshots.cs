@@ -8,6 +8,7 @@ public sealed record SnapshotBody
     public string? Label { get; init; }
     /// <summary>Default true.</summary>
     public bool? Memory { get; init; }
+    /// <summary>Have guest agents freeze file systems, in machines whose memory is not captured. What was reached is in the result; a guest that cannot be frozen does not fail the snapshot.</summary>
     public bool? Quiesce { get; init; }
 }
 
@@ -77,4 +78,12 @@ public sealed record SnapshotMachineView
     public string? Reason { get; init; }
     public required double PauseMs { get; init; }
     public required long MemoryBytes { get; init; }
+    /// <summary>Null where the snapshot was taken without `quiesce`.</summary>
+    public QuiescingView? Quiescing { get; init; }
 }
+
+/// <param name="Outcome">frozen, partial, memoryCaptured, notRunning, noChannel, notConnected, refused or timedOut.</param>
+/// <param name="FileSystems">How many were frozen.</param>
+/// <param name="Reason">Why it is not frozen.</param>
+/// <param name="NotThawed">What to do where the agent did not say in time that all is thawed.</param>
+public sealed record QuiescingView(string Outcome, int FileSystems, double FrozenMs, string? Reason, string? NotThawed);

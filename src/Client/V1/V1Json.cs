@@ -31,6 +31,7 @@ namespace WeaveHypervisor.Client.V1;
 [JsonSerializable(typeof(Page<WeaveView>))]
 [JsonSerializable(typeof(Page<SnapshotView>))]
 [JsonSerializable(typeof(Page<RouteView>))]
+[JsonSerializable(typeof(Page<AgentView>))]
 [JsonSerializable(typeof(Page<OperationView>))]
 [JsonSerializable(typeof(Page<TokenView>))]
 [JsonSerializable(typeof(Page<AuditView>))]

@@ -68,6 +68,12 @@ internal static class Endpoints
         api.MapGet("/environments/{env}/compaction", async (HttpContext http, IWeaver weaver) => Json(Map.View(await weaver.PreviewCompactionAsync(http.Env(), http.RequestAborted)))).WithMetadata(Reads)
             .Produces<CompactionView>().Named("getCompaction", "How long the chains of an environment's disks are, and what a compaction would do now.");
 
+        api.MapGet("/environments/{env}/agents", async (HttpContext http, IWeaver weaver) =>
+        {
+            var weave = http.Request.Query["weave"].ToString() is { Length: > 0 } name ? WeaveId.Parse(name) : (WeaveId?)null;
+            var found = http.Paged(await weaver.AskAgentsAsync(http.Env(), weave, http.RequestAborted));
+            return Json(new Page<AgentView>([.. found.Items.Select(Map.View)], found.NextPageToken));
+        }).WithMetadata([Reads, new AsksHypervisor(), Takes.Word("weave", "Of this weave; of the active one where it is left out."), .. Takes.Paging]).Produces<Page<AgentView>>().Named("askAgents", "Which machines have a guest agent that answers now.");
         api.MapGet("/environments/{env}/timeline", async (HttpContext http, IWeaver weaver) =>
             Json(Map.View(await weaver.TimelineAsync(http.Env(), http.Time("from"), http.Time("to"), http.RequestAborted)))).WithMetadata(Reads, From, To).Produces<TimelineView>().Named("getTimeline", "Snapshots and weaves of an environment as one tree, and which weave was active since when.");
         api.MapGet("/environments/{env}/snapshots", async (HttpContext http, IWeaveStore store) =>
@@ -182,7 +188,9 @@ internal static class Endpoints
         api.MapGet("/doctor", async (HttpContext http, IHypervisorDriver driver, IWeaver weaver, State.WeaveDatabase database) =>
         {
             var host = await Storage.AddToAsync(await driver.InspectHostAsync(http.RequestAborted), database, http.RequestAborted);
-            return Json(Map.View(host with { Findings = [.. host.Findings, .. await PoolAsync(weaver, http.RequestAborted)] }));
+            // Where the hypervisor is down, that is said once.
+            var agents = host.Findings.Any(f => f.Level == FindingLevel.Error) ? [] : await weaver.ExamineAgentsAsync(http.Token().Environments, http.RequestAborted);
+            return Json(Map.View(host, [.. await PoolAsync(weaver, http.RequestAborted), .. agents]));
         }).WithMetadata(Reads, new AsksHypervisor()).Produces<DoctorView>().Named("getDoctor", "Check the host, and how long the pool will last.");
         api.MapPost("/reconcile", async (HttpContext http, IWeaver weaver, IWeaveStore store) =>
         {

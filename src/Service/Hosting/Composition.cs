@@ -58,7 +58,7 @@ internal static class Composition
         services.AddDashboard().AddDescription();
         services.AddSingleton<StartUp>().AddHostedService(p => p.GetRequiredService<StartUp>());
         services.AddSingleton<TakingOver>().AddHostedService(p => p.GetRequiredService<TakingOver>());
-        services.AddSingleton(options.Housekeeping).AddSingleton<PolicyJob>().AddHostedService<PolicySchedule>().AddHostedService<LostWakeUps>().AddHostedService<ExpiredWeaves>().AddHostedService<DriftLook>();
+        services.AddSingleton(options.Housekeeping).AddSingleton<PolicyJob>().AddHostedService<PolicySchedule>().AddHostedService<LostWakeUps>().AddHostedService<ExpiredWeaves>().AddHostedService<DriftLook>().AddHostedService<FrozenLook>();
         replace?.Invoke(services);
         var app = builder.Build();
         app.UseMiddleware<Problems>();

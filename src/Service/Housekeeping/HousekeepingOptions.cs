@@ -16,6 +16,9 @@ public sealed class HousekeepingOptions
     /// <summary>Between two looks for work of another process of this host that has died, 1 second to 1 hour: it goes on here after the time of a lease (30 s) and this.</summary>
     public TimeSpan TakeOverEvery { get; set; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>Between two looks for guests that a snapshot has left frozen, because their agent woke up late, 1 second to 1 hour.</summary>
+    public TimeSpan FrozenEvery { get; set; } = TimeSpan.FromSeconds(15);
+
     /// <summary>What is wrong with these settings: name, value and what to use instead, for each; empty where nothing.</summary>
     public IReadOnlyList<(string Name, string Value, string Next)> Check()
     {
@@ -30,6 +33,7 @@ public sealed class HousekeepingOptions
         Range(nameof(WakeUpsEvery), WakeUpsEvery, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         Range(nameof(ScheduleEvery), ScheduleEvery, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(1));
         Range(nameof(TakeOverEvery), TakeOverEvery, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+        Range(nameof(FrozenEvery), FrozenEvery, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
         return wrong;
     }
 }

@@ -36,7 +36,9 @@ internal interface ICaptures
 internal sealed record SnapshotResult(SnapshotId Snapshot, EnvironmentId Environment, WeaveId Weave, DateTimeOffset At, Consistency Consistency, double SkewMs,
     double LongestPauseMs, long StoredBytes, IReadOnlyList<SnapshotMachineResult> Machines);
 
-internal sealed record SnapshotMachineResult(MachineName Name, RunState RunState, string Method, string? Reason, double PauseMs, long MemoryBytes);
+internal sealed record SnapshotMachineResult(MachineName Name, RunState RunState, string Method, string? Reason, double PauseMs, long MemoryBytes, QuiescingResult? Quiescing = null);
+
+internal sealed record QuiescingResult(QuiesceOutcome Outcome, int FileSystems, double FrozenMs, string? Reason, string? NotThawed);
 
 internal sealed class SnapshotPlan : ICaptures
 {

@@ -37,7 +37,7 @@ internal sealed class RecordCapture<TPlan>(Bench bench) : IStep<TPlan> where TPl
             Consistency = result.Consistency, Blueprint = blueprint, Skew = result.Skew, ForWeave = plan.ForWeave, MadeBy = plan.MadeBy,
             Machines = [.. result.Machines.Select(m => new SnapshotMachine
             {
-                Name = m.Name, RunState = m.RunState, Memory = m.Memory, States = m.States, Method = m.Method, Reason = m.Reason, Pause = m.Pause,
+                Name = m.Name, RunState = m.RunState, Memory = m.Memory, States = m.States, Method = m.Method, Reason = m.Reason, Pause = m.Pause, Quiescing = m.Quiescing,
                 Frozen = [.. request.Machines.First(r => r.Machine.Name == m.Name).Volumes.Select(v => new VolumeHead(v.Volume, v.Head.Id))],
             })],
         };
@@ -73,7 +73,8 @@ internal sealed class RecordCapture<TPlan>(Bench bench) : IStep<TPlan> where TPl
     private static SnapshotResult ToResult(Snapshot snapshot) => new(snapshot.Id, snapshot.Environment, snapshot.Weave, snapshot.At, snapshot.Consistency,
         snapshot.Skew.TotalMilliseconds, snapshot.Machines.Count == 0 ? 0 : snapshot.Machines.Max(m => m.Pause).TotalMilliseconds,
         snapshot.Machines.Sum(m => m.Memory?.StoredBytes ?? 0),
-        [.. snapshot.Machines.Select(m => new SnapshotMachineResult(m.Name, m.RunState, m.Method, m.Reason, m.Pause.TotalMilliseconds, m.Memory?.StoredBytes ?? 0))]);
+        [.. snapshot.Machines.Select(m => new SnapshotMachineResult(m.Name, m.RunState, m.Method, m.Reason, m.Pause.TotalMilliseconds, m.Memory?.StoredBytes ?? 0,
+            m.Quiescing is { } q ? new(q.Outcome, q.FileSystems, q.Frozen.TotalMilliseconds, q.Reason, q.NotThawed) : null))]);
 }
 
 internal static class Addresses

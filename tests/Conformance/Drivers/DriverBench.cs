@@ -14,6 +14,7 @@ public abstract class DriverBench : IAsyncDisposable
 
     /// <summary>
     /// Gives <paramref name="count"/> running machines of a user's on one network, each with one NIC and one disk, that answer <see cref="AskAsync"/>. At most 2 are asked for.
+    /// The first has a guest agent that works, the second has no channel for one.
     /// </summary>
     public abstract Task<IReadOnlyList<MachineRequest>> GiveMachinesAsync(int count, CancellationToken stop);
 

@@ -98,9 +98,9 @@ public sealed class DriverStage(DriverBench bench, CancellationToken stop) : IAs
             }
     }
 
-    public async Task<(CaptureRequest Request, CaptureResult Result)> CaptureAsync(bool memory, CaptureResult? newest = null)
+    public async Task<(CaptureRequest Request, CaptureResult Result)> CaptureAsync(bool memory, CaptureResult? newest = null, bool quiesce = false)
     {
-        var request = PlanCapture(memory, newest);
+        var request = PlanCapture(memory, newest) with { Quiesce = quiesce };
         var result = await Driver.CaptureAsync(request, null, stop);
         Switched(request);
         return (request, result);

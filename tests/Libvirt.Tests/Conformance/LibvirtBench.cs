@@ -33,7 +33,17 @@ public sealed class LibvirtBench : DriverBench
     public override int ServicePort => 80;
     public override (int, int) FreePorts { get; } = (RandomNumberGenerator.GetInt32(20000, 25000), RandomNumberGenerator.GetInt32(25000, 29999));
 
-    public override IHypervisorDriver NewDriver() => new LibvirtDriver(new LibvirtDriverOptions { Prefix = _prefix, Root = Folder + "/root" }, TimeProvider.System, NullLoggerFactory.Instance);
+    public override IHypervisorDriver NewDriver() => new LibvirtDriver(Options, TimeProvider.System, NullLoggerFactory.Instance);
+    internal LibvirtDriverOptions Options => new() { Prefix = _prefix, Root = Folder + "/root", AgentPatience = AgentPatience };
+    internal TimeSpan AgentPatience { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Tells the guest's agent to stop, go or end, or puts an odd one in its place.</summary>
+    internal static async Task AgentAsync(string address, string action, CancellationToken stop)
+    {
+        using var http = Client(TimeSpan.FromSeconds(20));
+        using var answer = await http.PostAsync(new Uri($"http://{address}/agent/{action}"), null, stop);
+        answer.EnsureSuccessStatusCode();
+    }
 
     public override async Task<IReadOnlyList<MachineRequest>> GiveMachinesAsync(int count, CancellationToken stop)
     {
@@ -65,7 +75,7 @@ public sealed class LibvirtBench : DriverBench
                 <features><acpi/></features><devices>
                 <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda' bus='virtio'/></disk>
                 <interface type='network'><mac address='{Mac(i)}'/><source network='{Network}'/><model type='virtio'/></interface>
-                <serial type='pty'/><video><model type='{Video}'/></video><memballoon model='none'/></devices></domain>
+                {(i == 0 ? "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>" : "")}<serial type='pty'/><video><model type='{Video}'/></video><memballoon model='none'/></devices></domain>
                 """, stop, "define", "/dev/stdin");
             await VirshAsync(null, stop, "start", name);
             requests.Add(new(MachineName.Parse($"m{i}"), name));

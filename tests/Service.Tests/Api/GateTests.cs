@@ -91,7 +91,7 @@ public sealed class GateTests : IAsyncLifetime
 
         Assert.Equal(["lab"], (await client.ListEnvironmentsAsync(default)).Select(e => e.Name));
         Assert.All(await client.ListOperationsAsync(null, false, 100, default), o => Assert.Equal("lab", o.Environment));
-        foreach (var path in new[] { "environments/shop", "environments/shop/weaves", "environments/shop/weaves/main", "environments/shop/timeline", "environments/shop/snapshots", "environments/shop/routes", $"snapshots/{snapshotId}", $"operations/{snapshot.Id}", $"operations/{snapshot.Id}/events" })
+        foreach (var path in new[] { "environments/shop", "environments/shop/weaves", "environments/shop/weaves/main", "environments/shop/timeline", "environments/shop/snapshots", "environments/shop/routes", "environments/shop/agents", $"snapshots/{snapshotId}", $"operations/{snapshot.Id}", $"operations/{snapshot.Id}/events" })
         {
             var hidden = await (await http.GetAsync("/api/v1/" + path)).ProblemAsync(404);
             var absent = await (await http.GetAsync("/api/v1/" + path.Replace("shop", "none").Replace(snapshotId, Other(snapshotId)).Replace(snapshot.Id, Other(snapshot.Id)))).ProblemAsync(404);

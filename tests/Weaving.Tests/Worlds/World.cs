@@ -154,8 +154,8 @@ internal sealed class World : IAsyncDisposable
 
     public Task<AdoptResult> AdoptAsync() => SucceedAsync(w => w.AdoptAsync(AdoptionOf("lab", "web", "db"), Me, default), WeavingJson.Default.AdoptResult);
 
-    public Task<SnapshotResult> SnapshotAsync(string? weave = null, bool memory = true, string? label = null) =>
-        SucceedAsync(w => w.SnapshotAsync(new(Lab, weave is null ? null : WeaveId.Parse(weave), label, memory, false), Me, default), WeavingJson.Default.SnapshotResult);
+    public Task<SnapshotResult> SnapshotAsync(string? weave = null, bool memory = true, string? label = null, bool quiesce = false) =>
+        SucceedAsync(w => w.SnapshotAsync(new(Lab, weave is null ? null : WeaveId.Parse(weave), label, memory, quiesce), Me, default), WeavingJson.Default.SnapshotResult);
 
     public Task<CreateResult> CreateAsync(string? id, DateTimeOffset? at = null, SnapshotId? snapshot = null, string? source = null, StartMode start = StartMode.Resume) =>
         SucceedAsync(w => w.CreateWeaveAsync(CreationOf(id, at, snapshot, source, start), Me, default), WeavingJson.Default.CreateResult);

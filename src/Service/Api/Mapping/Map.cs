@@ -51,6 +51,7 @@ internal static class Map
         Machines = [.. s.Machines.Select(m => new SnapshotMachineView
         {
             Name = m.Name.Text, RunState = Word(m.RunState), Method = m.Method, Reason = m.Reason, PauseMs = m.Pause.TotalMilliseconds, MemoryBytes = m.Memory?.StoredBytes ?? 0,
+            Quiescing = m.Quiescing is { } q ? new(Word(q.Outcome), q.FileSystems, q.Frozen.TotalMilliseconds, q.Reason, q.NotThawed) : null,
         })],
     };
 
@@ -110,7 +111,8 @@ internal static class Map
     };
 
     public static FindingView View(Finding f) => new(Word(f.Level), f.Subject, f.Text, f.NextStep);
-    public static DoctorView View(HostFacts h) => new(h.Hypervisor, h.Version, h.Details, [.. h.Findings.Select(View)], []);
+    public static AgentView View(MachineAgent a) => new(a.Machine.Text, Word(a.Agent.State), a.Agent.Reason, a.Agent.NextStep);
+    public static DoctorView View(HostFacts h, IReadOnlyList<Finding>? more = null) => new(h.Hypervisor, h.Version, h.Details, [.. h.Findings.Concat(more ?? []).Select(View)], []);
     public static DoctorView View(ReconciliationReport r, string driver) => new(driver, "", new Dictionary<string, string>(), [.. r.Findings.Select(View)], r.Repaired) { Repairable = r.Repairable, Busy = [.. r.Busy.Select(e => e.Text)] };
     public static TokenView View(AccessToken t, string? secret = null) =>
         new(t.Name, t.Name, Word(t.Role), t.Environments?.Select(e => e.Text).ToList(), t.CreatedAt, t.ExpiresAt, t.RevokedAt is not null, secret);

@@ -1,0 +1,47 @@
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Drivers;
+
+/// <summary>What a machine's guest agent says when it is asked; <see cref="AgentState"/> is what the hypervisor knows without asking.</summary>
+public enum AgentCondition
+{
+    /// <summary>It answers as it should.</summary>
+    Answers,
+    /// <summary>The machine is off, or not there.</summary>
+    Off,
+    /// <summary>The machine is paused; its agent cannot answer.</summary>
+    Paused,
+    /// <summary>The machine has no channel for one.</summary>
+    NoChannel,
+    /// <summary>There is a channel, and no agent listens.</summary>
+    NotConnected,
+    /// <summary>It did not answer in time.</summary>
+    Silent,
+    /// <summary>It answered with an error, or with nonsense.</summary>
+    Refuses,
+}
+
+/// <param name="Reason">What was heard, where it is not <see cref="AgentCondition.Answers"/>; safe to print.</param>
+public sealed record AgentFacts(AgentCondition State, string? Reason)
+{
+    /// <summary>What an administrator does about it; null where there is nothing to do.</summary>
+    public string? NextStep => State switch
+    {
+        AgentCondition.NoChannel => "Give the machine a channel org.qemu.guest_agent.0, and install qemu-guest-agent in the guest.",
+        AgentCondition.NotConnected => "Install and start qemu-guest-agent in the guest.",
+        AgentCondition.Silent or AgentCondition.Refuses => "Restart qemu-guest-agent in the guest.",
+        _ => null,
+    };
+}
+
+/// <summary>What a snapshot is worth, by what was reached for each machine.</summary>
+public static class Consistencies
+{
+    /// <summary>
+    /// `machine`: memory of every machine that is not off. `filesystem`: asked for, and every machine that is not off was frozen, or has its memory. `crash`: all else.
+    /// </summary>
+    public static Consistency Of(CaptureRequest request, IReadOnlyCollection<CapturedMachine> machines) =>
+        request.Memory && machines.All(m => m.RunState == RunState.Off || m.Memory is not null) ? Consistency.Machine
+        : request.Quiesce && machines.All(m => m.RunState == RunState.Off || m.Memory is not null || m.Quiescing?.Outcome == QuiesceOutcome.Frozen) ? Consistency.Filesystem
+        : Consistency.Crash;
+}
