@@ -202,7 +202,7 @@ public sealed class SnapshotTests
         await world.SnapshotAsync(memory: false);
         var refusal = await world.UndoneAsync(w => w.SnapshotAsync(new(Lab, null, null, false, false), Me, default));
         Assert.Equal(Fault.Exhausted, refusal.Fault);
-        Assert.Contains("release", refusal.NextStep);
+        Assert.Contains("weave compact lab", refusal.NextStep);
         Assert.Equal(2, (await world.SnapshotsAsync()).Count);
         await world.CheckAsync();
     }
