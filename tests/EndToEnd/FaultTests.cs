@@ -234,6 +234,11 @@ public sealed class FaultTests(LabWorld lab, ITestOutputHelper output)
         // Other people's links stay: only what is new since before the lab, and the lab's own bridge.
         var own = names.NewSince(lab.Empty).Where(t => t.StartsWith("link ", StringComparison.Ordinal)).Select(t => t["link ".Length..]).ToList();
         foreach (var link in own.Where(l => l.StartsWith("wv", StringComparison.Ordinal) || l.StartsWith("vl", StringComparison.Ordinal))) await Shell.RunAsync("ip", "link", "delete", link);
+        // The rules that libvirt made for networks that it knows no more.
+        foreach (var table in new[] { "filter", "nat", "mangle" })
+            foreach (var rule in (await Shell.RunAsync("iptables", "-w", "-t", table, "-S")).Output.Split('\n').Where(r => r.StartsWith("-A ", StringComparison.Ordinal)))
+                if (rule.Contains(LabWorld.Subnet + ".", StringComparison.Ordinal) || own.Any(l => rule.Contains($" {l} ", StringComparison.Ordinal)))
+                    await Shell.RunAsync("iptables", ["-w", "-t", table, "-D", .. rule["-A ".Length..].Split(' ')]);
         await Libvirtd.StartAsync();
 
         IEnumerable<string> Kept(string kind) => names.Things.Where(t => t.StartsWith(kind, StringComparison.Ordinal)).Select(t => t[kind.Length..]);

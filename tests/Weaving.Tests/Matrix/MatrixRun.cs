@@ -99,7 +99,7 @@ internal sealed class MatrixRun : IAsyncDisposable
                 await World.CheckAsync();
                 Assert.Equal(Held(Whole), Held(await World.PictureAsync()));
             }
-            if (ended.State == OperationState.Succeeded) Assert.Equal(Whole, await World.PictureAsync());
+            if (ended.State == OperationState.Succeeded) Assert.Equal(Told(Whole), Told(await World.PictureAsync()));
             else if (!Scenario.TellsTruth) Assert.Equal(Steady(Whole), Steady(await World.PictureAsync()));
         }
         catch (Exception e) when (e is not OperationCanceledException)
@@ -109,8 +109,11 @@ internal sealed class MatrixRun : IAsyncDisposable
         return ended;
     }
 
+    /// <summary>A machine that ran already when its start was repeated says so.</summary>
+    private static string Told(string picture) => picture.Replace("Method = kept", "Method = shared", StringComparison.Ordinal);
+
     /// <summary>A switch that was taken back leaves a trace in the record of what was active when, as it should, and a capture a layer.</summary>
-    private static string Steady(string picture) => Regex.Replace(picture, "^(active|chains): .*$", "", RegexOptions.Multiline);
+    private static string Steady(string picture) => Regex.Replace(Told(picture), "^(active|chains): .*$", "", RegexOptions.Multiline);
 
     /// <summary>What disks hold, of every snapshot and weave.</summary>
     private static string Held(string picture) => string.Join("\n", picture.Split('\n').Where(l => l.StartsWith("holds ", StringComparison.Ordinal)));

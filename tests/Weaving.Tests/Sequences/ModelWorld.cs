@@ -12,7 +12,8 @@ namespace WeaveHypervisor.Weaving.Tests.Sequences;
 internal sealed class ModelWorld : IAsyncDisposable
 {
     private sealed record Line(List<string> Orders, SnapshotId? Origin, DateTimeOffset? Ends);
-    private sealed record Moment(IReadOnlyList<string> Orders, WeaveId Weave);
+    /// <param name="ForWeave">Taken only to make a weave from now: it goes with the last weave that is made from it.</param>
+    private sealed record Moment(IReadOnlyList<string> Orders, WeaveId Weave, bool ForWeave);
 
     private readonly World _world = new World(inMemory: true).WithMachines();
     private readonly SortedDictionary<string, Line> _weaves = new(StringComparer.Ordinal);
@@ -153,16 +154,18 @@ internal sealed class ModelWorld : IAsyncDisposable
         return TryAsync(step, (w, c) => w.CreateWeaveAsync(request with { Weave = WeaveId.Parse(id), Start = start, TimeToLive = ttl }, c, default), operation =>
         {
             var snapshot = SnapshotId.Parse(Result(operation, "snapshot"));
-            if (source is not null) Keep(snapshot, source);
+            if (source is not null) Keep(snapshot, source, forWeave: true);
             _weaves[id] = new([.. orders], snapshot, ttl is { } t ? _world.Now + t : null);
         });
     }
 
-    private void Keep(SnapshotId snapshot, string weave) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], WeaveId.Parse(weave));
+    private void Keep(SnapshotId snapshot, string weave, bool forWeave = false) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], WeaveId.Parse(weave), forWeave);
 
     private void Gone(string weave)
     {
+        var origin = _weaves[weave].Origin?.Text;
         _weaves.Remove(weave);
+        if (origin is not null && _moments.TryGetValue(origin, out var moment) && moment.ForWeave && _weaves.Values.All(w => w.Origin?.Text != origin)) _moments.Remove(origin);
         foreach (var own in _moments.Where(m => m.Value.Weave.Text == weave).ToList()) _moments.Remove(own.Key);
         foreach (var route in _routes.Where(r => r.Value == weave).ToList()) _routes.Remove(route.Key);
     }
