@@ -17,7 +17,7 @@ internal sealed class PoolLook(Bench bench)
     {
         var findings = new List<Finding>();
         var (storage, growth) = (await bench.Driver.InspectStorageAsync(stop), 0L);
-        foreach (var environment in await bench.Store.ListEnvironmentsAsync(stop))
+        foreach (var environment in (await bench.Store.ListEnvironmentsAsync(stop)).Where(bench.IsHere))
         {
             var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
             var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
