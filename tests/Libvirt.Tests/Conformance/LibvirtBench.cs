@@ -11,18 +11,20 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt.Tests.Conformance;
 
 /// <summary>Real guests on the system's libvirt: Debian's cloud kernel with a busybox initramfs, one qcow2 disk each. Prefix, folder and network are this bench's own.</summary>
-public sealed class LibvirtBench : DriverBench
+public class LibvirtBench : DriverBench
 {
     private static readonly SemaphoreSlim Building = new(1, 1);
     private readonly string _prefix = "wvt" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(2));
+    private protected string Prefix => _prefix;
+    private protected List<string> Domains => _domains;
     private readonly int _subnet = RandomNumberGenerator.GetInt32(1, 255);
     private readonly List<string> _domains = [];
     private readonly List<Socket> _taken = [];
     private string? _template;
     private string Template => $"{Folder}/template.qcow2";
     private static string Hash(string file) => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(file)));
-    private string Folder => $"/var/lib/{_prefix}";
-    private string Network => _prefix + "net";
+    private protected string Folder => $"/var/lib/{_prefix}";
+    private protected string Network => _prefix + "net";
     private string Subnet => $"10.94.{_subnet}";
 
     internal const string Firmware = "/usr/share/OVMF/OVMF_CODE_4M.fd", Variables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
@@ -48,13 +50,7 @@ public sealed class LibvirtBench : DriverBench
     public override async Task<IReadOnlyList<MachineRequest>> GiveMachinesAsync(int count, CancellationToken stop)
     {
         var guest = await GuestAsync(stop);
-        Directory.CreateDirectory(Folder);
-        File.SetUnixFileMode(Folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
-        var hosts = string.Concat(Enumerable.Range(0, count).Select(i => $"<host mac='{Mac(i)}' name='m{i}' ip='{Subnet}.{11 + i}'/>"));
-        await VirshAsync($"""
-            <network><name>{Network}</name><forward mode='nat'/><bridge name='{_prefix}br' stp='off' delay='0'/>
-            <ip address='{Subnet}.1' netmask='255.255.255.0'><dhcp>{hosts}</dhcp></ip></network>
-            """, stop, "net-create", "/dev/stdin");
+        await NetworkAsync(count, stop);
         var requests = new List<MachineRequest>();
         // One template for all, as clones of a cloud image have it: whatever is done with a machine must never write into it.
         await RunAsync(null, stop, "truncate", "-s", "32M", Template + ".raw");
@@ -83,6 +79,18 @@ public sealed class LibvirtBench : DriverBench
         for (var i = 0; i < count; i++)
             if (await AskAsync($"{Subnet}.{11 + i}", expected: true, stop) is null) throw new InvalidOperationException($"guest {_prefix}-m{i} does not answer");
         return requests;
+    }
+
+    /// <summary>The folder, and a network that gives the first machines fixed addresses.</summary>
+    private protected async Task NetworkAsync(int count, CancellationToken stop)
+    {
+        Directory.CreateDirectory(Folder);
+        File.SetUnixFileMode(Folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        var hosts = string.Concat(Enumerable.Range(0, count).Select(i => $"<host mac='{Mac(i)}' name='m{i}' ip='{Subnet}.{11 + i}'/>"));
+        await VirshAsync($"""
+            <network><name>{Network}</name><forward mode='nat'/><bridge name='{_prefix}br' stp='off' delay='0'/>
+            <ip address='{Subnet}.1' netmask='255.255.255.0'><dhcp>{hosts}</dhcp></ip></network>
+            """, stop, "net-create", "/dev/stdin");
     }
 
     public override async Task<MachineRequest?> GiveRefusedMachineAsync(CancellationToken stop)
@@ -214,7 +222,7 @@ public sealed class LibvirtBench : DriverBench
         return folder;
     }
 
-    private string Mac(int i) => $"52:54:{Convert.ToInt32(_prefix[3..5], 16):x2}:{Convert.ToInt32(_prefix[5..7], 16):x2}:00:{i + 1:x2}";
+    private protected string Mac(int i) => $"52:54:{Convert.ToInt32(_prefix[3..5], 16):x2}:{Convert.ToInt32(_prefix[5..7], 16):x2}:00:{i + 1:x2}";
 
     private static async Task<GuestAnswer?> AskUrlAsync(string url, bool expected, CancellationToken stop)
     {
@@ -239,7 +247,7 @@ public sealed class LibvirtBench : DriverBench
 
     private static HttpClient Client(TimeSpan limit) => new(new SocketsHttpHandler { UseProxy = false, PooledConnectionLifetime = TimeSpan.Zero }) { Timeout = limit };
 
-    private static Task VirshAsync(string? xml, CancellationToken stop, params string[] arguments) => RunAsync(xml, stop, ["virsh", "-q", "-c", "qemu:///system", .. arguments]);
+    private protected static Task VirshAsync(string? xml, CancellationToken stop, params string[] arguments) => RunAsync(xml, stop, ["virsh", "-q", "-c", "qemu:///system", .. arguments]);
 
     private static async Task TryVirshAsync(params string[] arguments)
     {
@@ -253,7 +261,7 @@ public sealed class LibvirtBench : DriverBench
         }
     }
 
-    private static async Task<string> RunAsync(string? input, CancellationToken stop, params string[] line)
+    private protected static async Task<string> RunAsync(string? input, CancellationToken stop, params string[] line)
     {
         var start = new ProcessStartInfo(line[0]) { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true };
         foreach (var argument in line.Skip(1)) start.ArgumentList.Add(argument);
