@@ -1,0 +1,108 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Http.Headers;
+using WeaveHypervisor.Benchmarks.Hosts;
+using WeaveHypervisor.Benchmarks.Reporting;
+using WeaveHypervisor.Conformance.Stores;
+using WeaveHypervisor.Model;
+using WeaveHypervisor.State;
+using WeaveHypervisor.Weaving;
+using WeaveHypervisor.Weaving.Access;
+
+namespace WeaveHypervisor.Benchmarks.Figures;
+
+/// <summary>P11: the service on a large state, in SQLite and in PostgreSQL: from its start as a process until it is ready, and one page of the list of weaves.</summary>
+internal sealed class ServiceStart : IFigure
+{
+    private const int Weaves = 10_000, PageSize = 100;
+    private static readonly string Program = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../../../../bin/app/WeaveHypervisor.Service"));
+
+    public string Id => "P11";
+    public string Goal => "service start to ready ≤ 2 s with 10,000 weaves in the store; list_weaves p99 ≤ 20 ms";
+
+    public async Task<IReadOnlyList<Row>> MeasureAsync(Bench bench, CancellationToken stop)
+    {
+        using var server = new PostgresServer(durable: true);
+        var rows = new List<Row>();
+        foreach (var (name, connection) in new[] { ("SQLite", (string?)null), ("PostgreSQL", server.NewDatabase()) })
+        {
+            var folder = Path.Combine(bench.Folder, name);
+            var secret = TokenSecret.New();
+            bench.Log($"P11: {Weaves} weaves into {name}");
+            await FillAsync(connection is null ? new() { SqlitePath = Path.Combine(folder, "weave.db") } : new() { PostgresConnection = connection }, secret, stop);
+            List<double> starts = [], lists = [];
+            for (var turn = 0; turn < bench.Repetitions; turn++)
+            {
+                var port = FreePort();
+                var clock = Stopwatch.StartNew();
+                using var process = Process.Start(Settings(folder, connection, port))!;
+                _ = process.StandardError.ReadToEndAsync(stop);
+                using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}")) };
+                http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", secret);
+                try
+                {
+                    await Waiting.ForAsync("the service is ready", async () =>
+                    {
+                        try
+                        {
+                            using var answer = await http.GetAsync("/readyz", stop);
+                            return answer.IsSuccessStatusCode ? "ready" : null;
+                        }
+                        catch (HttpRequestException)
+                        {
+                            return !process.HasExited ? null : throw new InvalidOperationException("the service has ended");
+                        }
+                    }, TimeSpan.FromMinutes(2), TimeSpan.FromMilliseconds(20), stop);
+                    starts.Add(clock.Elapsed.TotalSeconds);
+                    for (var page = 0; page < 50; page++)
+                    {
+                        // Every part of the list in turn, the last one too.
+                        var from = (turn * 50 + page) * 7 % (Weaves / PageSize) * PageSize;
+                        var began = Stopwatch.GetTimestamp();
+                        var text = await http.GetStringAsync(string.Create(CultureInfo.InvariantCulture, $"/api/v1/environments/lab/weaves?limit={PageSize}&pageToken={from}"), stop);
+                        // The first one of a process compiles what it runs through.
+                        if (page > 0) lists.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
+                        if (!text.Contains($"\"w{from + 1:00000}\"", StringComparison.Ordinal)) throw new InvalidOperationException($"the page from {from} on is another one");
+                    }
+                }
+                finally
+                {
+                    if (!process.HasExited) process.Kill();
+                    await process.WaitForExitAsync(CancellationToken.None);
+                }
+            }
+            var (ready, listed) = (new Samples(starts), new Samples(lists));
+            rows.Add(new($"start to ready, {name}", "s", ready, Check: new("median", ready.Median, Sense.AtMost, 2, "s"), Note: "process start to the first 200 of /readyz, looked at every 20 ms; simulated hypervisor"));
+            rows.Add(new($"list_weaves, a page of {PageSize}, {name}", "ms", listed, Check: new("p99", listed.P99, Sense.AtMost, 20, "ms"), Note: "by HTTP on a warm connection, while the service compares the host with the store as it does after each start; without each process's first"));
+        }
+        return rows;
+    }
+
+    private static ProcessStartInfo Settings(string folder, string? postgres, int port)
+    {
+        var start = new ProcessStartInfo(Program, "serve") { RedirectStandardError = true };
+        start.Environment["WEAVE_StatePath"] = folder;
+        start.Environment["WEAVE_Driver"] = "simulator";
+        start.Environment["WEAVE_Listen"] = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}");
+        start.Environment["WEAVE_Weaving__Host"] = "bench";
+        if (postgres is not null) start.Environment["WEAVE_Storage__Postgres"] = postgres;
+        return start;
+    }
+
+    private static async Task FillAsync(StateOptions options, string secret, CancellationToken stop)
+    {
+        using var database = new WeaveDatabase(options, TimeProvider.System);
+        await database.MigrateAsync(stop);
+        await database.Tokens.AddAsync(new() { Name = "bench", Role = AccessRole.Admin, CreatedAt = StoredThings.Noon }, TokenSecret.Hash(secret), stop);
+        await database.Store.CommitAsync(new() { AddEnvironment = StoredThings.Environment() with { Host = HostId.Parse("bench") }, AddSnapshots = [StoredThings.Snapshot(1)], PutLayers = [StoredThings.Layer(1), StoredThings.Layer(2)] }, null, stop);
+        foreach (var part in Enumerable.Range(0, Weaves).Chunk(500))
+            await database.Store.CommitAsync(new StoreChange { PutWeaves = [.. part.Select(n => StoredThings.Weave(n == 0 ? "main" : $"w{n:00000}", minutes: n, tag: n.ToString("x8", CultureInfo.InvariantCulture)))] }, null, stop);
+    }
+
+    private static int FreePort()
+    {
+        using var socket = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        socket.Start();
+        return ((System.Net.IPEndPoint)socket.LocalEndpoint).Port;
+    }
+}
