@@ -17,7 +17,9 @@ public class LibvirtBench : DriverBench
     private readonly string _prefix = "wvt" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(2));
     private protected string Prefix => _prefix;
     private protected List<string> Domains => _domains;
-    private readonly int _subnet = RandomNumberGenerator.GetInt32(1, 255);
+    // One after the other, so that benches of one run never have the same; 10.94.1 is the end-to-end tests'.
+    private static int _subnets = RandomNumberGenerator.GetInt32(252);
+    private readonly int _subnet = 2 + (int)((uint)Interlocked.Increment(ref _subnets) % 252);
     private readonly List<string> _domains = [];
     private readonly List<Socket> _taken = [];
     private string? _template;

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using WeaveHypervisor.Conformance;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Tests.Conformance;
 using WeaveHypervisor.Model;
@@ -60,7 +61,7 @@ internal sealed class ShapeBench : LibvirtBench
             }
             catch (Exception e) when ((e is HttpRequestException || e is TaskCanceledException && !stop.IsCancellationRequested) && DateTimeOffset.UtcNow < end)
             {
-                await Task.Delay(100, stop);
+                await Eventually.PauseAsync(stop);
             }
         }
     }
