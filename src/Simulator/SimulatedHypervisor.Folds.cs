@@ -26,12 +26,17 @@ public sealed partial class SimulatedHypervisor
         host.Locked(() =>
         {
             if (Standing(request).Done) return;
-            var lines = request.Between.Append(request.Layer).SelectMany(l => host.ContentOf(l.Path)).ToList();
-            // Under a machine a merge goes down into the lowest file; anything else goes up into the layer itself.
-            var into = live && !request.IsHead ? request.Between[0] : request.Layer;
-            host.Content[into.Path] = lines;
-            Relink(into, request.Parent);
-            if (into.Path != request.Layer.Path && request.Above is { } above) Relink(above, request.Layer with { Path = into.Path });
+            var merged = request.Between.Append(request.Layer).ToList();
+            var lines = merged.SelectMany(l => host.ContentOf(l.Path)).ToList();
+            // Under a machine a merge goes down into the lowest file, and its end is the link of the layer above; anything else goes up into the layer itself, and its end is that one's link.
+            if (live && !request.IsHead && request.Above is { } above)
+                Relink(above, request.Between[0], () =>
+                {
+                    // Others may stand on the old files yet; they read the same through them.
+                    foreach (var layer in merged) host.Content[layer.Path] = [];
+                    host.Content[request.Between[0].Path] = lines;
+                });
+            else Relink(request.Layer, request.Parent, () => host.Content[request.Layer.Path] = lines);
         });
         await Reach("fold:switched", stop);
         host.Locked(() => Finish(request));
@@ -59,12 +64,36 @@ public sealed partial class SimulatedHypervisor
         return request.Above is { } above && host.Below.GetValueOrDefault(above.Path) == lowest ? new(true, request.Layer with { Path = lowest }) : new(false, request.Layer);
     }
 
-    private void Relink(LayerRef layer, LayerRef parent)
+    /// <summary>
+    /// Gives a layer another parent. The new file is written beside the old one and renamed over it: until that instant all is as it was, also after an error, and from it on
+    /// <paramref name="then"/> is true, even where the folder cannot be synced any more.
+    /// </summary>
+    private void Relink(LayerRef layer, LayerRef parent, Action? then = null)
     {
         if (host.Below.GetValueOrDefault(layer.Path) == parent.Path) return;
-        DurableFile.Delete(layer.Path);
-        Qcow2OverlayWriter.Write(layer.Path, parent.Path, parent.Format, layer.VirtualSize);
-        host.Below[layer.Path] = parent.Path;
+        var part = DurableFile.PartOf(layer.Path);
+        try
+        {
+            DurableFile.TryDelete(part);
+            Qcow2OverlayWriter.Write(part, parent.Path, parent.Format, layer.VirtualSize);
+            try
+            {
+                DurableFile.Commit(layer.Path);
+            }
+            finally
+            {
+                if (!File.Exists(part))
+                {
+                    host.Below[layer.Path] = parent.Path;
+                    then?.Invoke();
+                }
+            }
+        }
+        catch
+        {
+            DurableFile.TryDelete(part);
+            throw;
+        }
     }
 
     private IEnumerable<string> ChainOf(string head)

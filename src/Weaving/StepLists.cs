@@ -29,7 +29,7 @@ internal static class StepLists
         var (json, results) = (WeavingJson.Default, ResultJson.Default);
         var collector = new GarbageCollector(bench);
         var start = new WeaveStart(bench);
-        Revive[] revival = [new(bench, new ReserveWeave(bench), tells: true), new(bench, new ForkLayers(bench), tells: true), new(bench, new MakeFence(bench), tells: false), new(bench, new StartCopies(bench, start), tells: true)];
+        Revive[] revival = [new(bench, new ReserveWeave(bench)), new(bench, new ForkLayers(bench)), new(bench, new MakeFence(bench)), new(bench, new StartCopies(bench, start))];
         return
         [
             StepList.For(Kinds.Adopt, Version, json.AdoptPlan)

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Weaving.Capture;
@@ -22,6 +23,9 @@ internal sealed class CreatePlan : ICaptures
     public List<PlannedMachine> Machines { get; set; } = [];
     /// <summary>Copies may have run already. Told by the journal where a process before this one began the step.</summary>
     public bool StartTried { get; set; }
+    /// <summary>What the hypervisor answered when it did not start the copies; no other failure is here. Of this process only.</summary>
+    [JsonIgnore]
+    public WeaveException? Refusal { get; set; }
     public CreateResult? Result { get; set; }
 }
 

@@ -33,15 +33,23 @@ internal sealed class ReserveWeave(Bench bench) : IStep<CreatePlan>
         // A hypervisor that does not answer is better met before anything is made, which could not be taken away again.
         var main = await bench.Store.GetWeaveAsync(plan.Environment, Weave.Main, stop);
         await bench.Driver.InspectAsync(main.Machines[0].ToRef(), stop);
-        await bench.Store.CommitAsync(new StoreChange
+        try
         {
-            AddWeaves = [new Weave
+            await bench.Store.CommitAsync(new StoreChange
             {
-                Environment = plan.Environment, Id = plan.Weave, Tag = plan.Tag, State = WeaveState.Creating, CreatedAt = plan.CreatedAt, Origin = plan.Snapshot,
-                Source = source?.Id ?? snapshot!.Weave, Blueprint = source?.Blueprint ?? snapshot!.Blueprint, Machines = [], Uplink = plan.Uplink, ExpiresAt = plan.ExpiresAt,
-                Verifies = plan.Verifies ? plan.Snapshot : null,
-            }],
-        }, context.Lease, stop);
+                AddWeaves = [new Weave
+                {
+                    Environment = plan.Environment, Id = plan.Weave, Tag = plan.Tag, State = WeaveState.Creating, CreatedAt = plan.CreatedAt, Origin = plan.Snapshot,
+                    Source = source?.Id ?? snapshot!.Weave, Blueprint = source?.Blueprint ?? snapshot!.Blueprint, Machines = [], Uplink = plan.Uplink, ExpiresAt = plan.ExpiresAt,
+                    Verifies = plan.Verifies ? plan.Snapshot : null,
+                }],
+            }, context.Lease, stop);
+        }
+        catch (WeaveException e) when (e.Fault == Fault.AlreadyExists)
+        {
+            // The store repeats a commit whose answer was lost, and finds what it has written.
+            if ((await bench.Store.FindWeaveAsync(plan.Environment, plan.Weave, stop))?.Tag != plan.Tag) throw;
+        }
     }
 
     public async Task UndoAsync(StepContext<CreatePlan> context, CancellationToken stop)
@@ -163,7 +171,7 @@ internal sealed class StartCopies(Bench bench, WeaveStart start) : IStep<CreateP
             context.Progress.Report(new($"starting {weave.Machines.Count} machines"));
             var again = plan.StartTried || context.Operation.Steps.Any(s => s.Name == Name && s.State == StepState.Doing);
             plan.StartTried = true;
-            var started = await start.RunAsync(weave, plan.Start, plan.Start == StartMode.Boot, again, new Relay<CreatePlan>(context), context.Lease, stop);
+            var started = await start.RunAsync(weave, plan.Start, plan.Start == StartMode.Boot, again, new Relay<CreatePlan>(context), context.Lease, stop, e => plan.Refusal = e);
             machines = [.. started.Select(s => new CreatedMachine(s.Name, s.RunState, s.Method, s.Reason, s.Create.TotalMilliseconds, s.Load.TotalMilliseconds, s.Resume.TotalMilliseconds))];
             context.Note = string.Join(", ", started.Select(s => $"{s.Name} {s.Method}"));
         }

@@ -12,8 +12,9 @@ internal sealed class WeaveStart(Bench bench)
     /// when booting (<paramref name="all"/>) every machine is started. Answers how each began.
     /// <paramref name="again"/>: an earlier attempt may have started machines that are gone by now, with something written to their disks. Those that are to
     /// resume get new live layers then: their memory fits no other disks than those of its instant.
+    /// <paramref name="refused"/> is told of the hypervisor's own failure to start them, and of nothing else that fails here; it is thrown all the same.
     /// </summary>
-    public async Task<IReadOnlyList<StartedMachine>> RunAsync(Weave weave, StartMode mode, bool all, bool again, IProgress<Progress> progress, Lease lease, CancellationToken stop)
+    public async Task<IReadOnlyList<StartedMachine>> RunAsync(Weave weave, StartMode mode, bool all, bool again, IProgress<Progress> progress, Lease lease, CancellationToken stop, Action<WeaveException>? refused = null)
     {
         var layers = await bench.Store.LayersByIdAsync(weave.Environment, stop);
         var origin = weave.Origin is { } from ? await bench.Store.GetSnapshotAsync(from, stop) : null;
@@ -28,10 +29,19 @@ internal sealed class WeaveStart(Bench bench)
             copies.Add(new(machine.ToRef(), blueprint,
                 [.. machine.Heads.Select(h => new CopyVolume(h.Volume, blueprint.Target(h.Volume), layers.Get(h.Layer).ToRef()))], memory, state) { States = machine.States });
         }
-        var started = await bench.Driver.InstantiateAsync(new InstantiateRequest
+        IReadOnlyList<StartedMachine> started;
+        try
         {
-            Environment = weave.Environment, Weave = weave.Id, Tag = weave.Tag, Networks = [.. weave.Blueprint.Networks.Select(n => n.Name)], Machines = copies,
-        }, progress, stop);
+            started = await bench.Driver.InstantiateAsync(new InstantiateRequest
+            {
+                Environment = weave.Environment, Weave = weave.Id, Tag = weave.Tag, Networks = [.. weave.Blueprint.Networks.Select(n => n.Name)], Machines = copies,
+            }, progress, stop);
+        }
+        catch (WeaveException e)
+        {
+            refused?.Invoke(e);
+            throw;
+        }
         var running = weave with
         {
             State = MainState(started),

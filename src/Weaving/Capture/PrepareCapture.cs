@@ -36,7 +36,7 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
 
         var memory = plan.Memory ? weave.Machines.Where(m => facts[m.Name]?.RunState is RunState.Running or RunState.Paused)
             .Sum(m => plan.Blueprint.Machine(m.Name).MemoryBytes) : 0;
-        await SpaceGuard.CheckAsync(bench, memory + bench.Options.BytesPerLayer * weave.Machines.Sum(m => m.Heads.Count), $"The snapshot of '{plan.Environment}/{id}'", stop);
+        await SpaceGuard.CheckAsync(bench, memory + bench.Options.BytesPerLayer * weave.Machines.Sum(m => m.Heads.Count), $"The snapshot of '{plan.Environment}/{id}'", stop, automatic: plan.MadeBy == SnapshotPolicy.Maker);
 
         var snapshots = await bench.Store.ListSnapshotsAsync(plan.Environment, null, null, stop);
         plan.Request = new CaptureRequest

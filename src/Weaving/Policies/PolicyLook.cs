@@ -78,12 +78,34 @@ internal sealed class PolicyLook(Bench bench, OperationDesk desk, IJournal journ
             skipped.Add(new(environment.Id, slot, $"the point before it, {waiting.Id}, is {(waiting.State == OperationState.Queued ? "still waiting for its turn" : "still being taken")}"));
             return;
         }
+        if (await NoRoomAsync(environment, policy, weave, stop) is { } reason)
+        {
+            skipped.Add(new(environment.Id, slot, reason));
+            return;
+        }
         var plan = new SnapshotPlan
         {
             Capture = new() { Environment = environment.Id, Weave = weave.Id, Snapshot = SnapshotId.New(bench.Clock), Memory = policy.Memory, Quiesce = policy.Quiesce, MadeBy = SnapshotPolicy.Maker },
         };
         await SubmitAsync(Kinds.Snapshot, environment, $"{environment.Id}/{weave.Id}", JsonSerializer.Serialize(plan, WeavingJson.Default.SnapshotPlan),
             string.Create(CultureInfo.InvariantCulture, $"point {environment.AdoptedAt.UtcTicks} {policy.Every} {slot.UtcTicks}"), begun, stop);
+    }
+
+    /// <summary>
+    /// Why no point may be taken now, or why that cannot be told; null: there is room. The next look of the same slot asks again. Only an environment's own host knows its pool; for the others
+    /// it is judged when the point is taken.
+    /// </summary>
+    private async Task<string?> NoRoomAsync(ManagedEnvironment environment, SnapshotPolicy policy, Weave weave, CancellationToken stop)
+    {
+        if (!bench.IsHere(environment)) return null;
+        try
+        {
+            return (await new PoolLook(bench).ForecastAsync(weave, policy.Memory, stop)).Refusal;
+        }
+        catch (WeaveException e) when (e.IsTransient)
+        {
+            return $"the free space of the pool is not known: {e.Message.TrimEnd('.')}";
+        }
     }
 
     private static bool IsPoint(Operation operation) => operation.Kind == Kinds.Snapshot && operation.RequestedBy == SnapshotPolicy.Maker;

@@ -24,10 +24,10 @@ internal sealed class CheckVerification(Bench bench) : IStep<VerifyPlan>
 }
 
 /// <summary>
-/// A step by which any weave is made, for the temporary one. Where it <paramref name="tells"/> of the snapshot, its failure is the outcome: a file is gone, or the hypervisor
-/// does not take what is stored. That space or memory has run out, or the hypervisor does not answer, says nothing about the snapshot and fails the operation.
+/// A step by which any weave is made, for the temporary one. What speaks about the snapshot is the outcome: a file of its history is gone, or the hypervisor, which answers otherwise, does
+/// not start what is stored. All else is a failure of making the weave (no space, a new layer or folder that cannot be written, the store, a hypervisor that is away), and fails the operation.
 /// </summary>
-internal sealed class Revive(Bench bench, IStep<CreatePlan> step, bool tells) : IStep<VerifyPlan>
+internal sealed class Revive(Bench bench, IStep<CreatePlan> step) : IStep<VerifyPlan>
 {
     private const int Enough = 3;
 
@@ -40,16 +40,39 @@ internal sealed class Revive(Bench bench, IStep<CreatePlan> step, bool tells) : 
         if (plan.Verdict is not null) return;
         var within = Within(context);
         plan.BeganAt = bench.Now;
+        plan.Revival.Refusal = null;
         try
         {
             await step.DoAsync(within, stop);
             context.Note = within.Note;
         }
-        catch (WeaveException e) when (tells && e.Fault != Fault.Exhausted)
+        catch (WeaveException e)
         {
-            if (e.IsTransient && (++plan.Refusals < Enough || !await AnswersAsync(plan, stop))) throw;
-            plan.Verdict = new(bench.Now, false, VerifyProbe.LevelOf(plan), VerifyProbe.Describe(plan), $"it cannot be revived: {e.Message.TrimEnd('.')}", null);
-            context.Note = e.Message;
+            if (await ReasonAsync(plan, e, stop) is not { } reason) throw;
+            plan.Verdict = new(bench.Now, false, VerifyProbe.LevelOf(plan), VerifyProbe.Describe(plan), $"it cannot be revived: {reason.TrimEnd('.')}", null);
+            context.Note = reason;
+        }
+    }
+
+    /// <summary>What an error says about the snapshot; null where it says nothing.</summary>
+    private async Task<string?> ReasonAsync(VerifyPlan plan, WeaveException error, CancellationToken stop)
+    {
+        if (error.Fault is Fault.Exhausted or Fault.AlreadyExists) return null;
+        if (ReferenceEquals(error, plan.Revival.Refusal)) return !error.IsTransient || ++plan.Refusals >= Enough && await AnswersAsync(plan, stop) ? error.Message : null;
+        return error.Fault is Fault.Conflict or Fault.NotFound or Fault.DataLoss ? await GoneAsync(plan, stop) : null;
+    }
+
+    /// <summary>The files of its history that are gone, in a sentence; null: none, or nobody can tell.</summary>
+    private async Task<string?> GoneAsync(VerifyPlan plan, CancellationToken stop)
+    {
+        try
+        {
+            var snapshot = await bench.Store.GetSnapshotAsync(plan.Snapshot, stop);
+            return (await HistoryFiles.FindRefusalAsync(bench, snapshot, await bench.Store.LayersByIdAsync(plan.Environment, stop), plan.Revival.Start != StartMode.Boot, stop))?.Message;
+        }
+        catch (WeaveException)
+        {
+            return null;
         }
     }
 

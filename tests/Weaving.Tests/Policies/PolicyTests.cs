@@ -120,23 +120,58 @@ public sealed class PolicyTests
     }
 
     [Fact]
-    public async Task A_point_for_which_there_is_no_room_is_refused_with_the_numbers_and_touches_nothing()
+    public async Task Below_the_floor_points_are_left_out_and_said_with_the_numbers_and_go_on_when_there_is_room_again()
     {
         await using var world = await WithPolicyAsync(Often);
         await world.LookAsync();
         var free = world.Host.FreeBytes;
-        world.Host.FreeBytes = world.Options.ReservedBytes + 1000;
+        // Enough for what somebody asks for, not for what nobody did.
+        world.Host.FreeBytes = world.Options.FloorBytes;
         ToNextSlot(world, Often);
-        await world.LookAsync();
+        for (var look = 0; look < 2; look++)
+        {
+            var report = await world.LookAsync();
+            Assert.Empty(report.Begun);
+            Assert.Contains($"{world.Options.FloorBytes >> 20} MiB must stay free", Assert.Single(report.Skipped).Reason, StringComparison.Ordinal);
+        }
         Assert.Single(await PointsAsync(world));
+        await world.SnapshotAsync(memory: false);
+        await world.CheckAsync();
+        // Still in the same slot.
+        world.Host.FreeBytes = free;
+        Assert.Empty((await world.LookAsync()).Skipped);
+        Assert.Equal(2, (await PointsAsync(world)).Count);
+        await world.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_point_whose_room_is_gone_when_its_turn_comes_is_refused_with_the_numbers_and_touches_nothing()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        Assert.Single((await world.Weaver.RunPoliciesAsync(default)).Begun);
+        world.Host.FreeBytes = world.Options.FloorBytes;
+        Assert.True(await world.Process.RunAsync(Lab));
+        Assert.Empty(await PointsAsync(world));
         var standing = await world.Weaver.PolicyStandingAsync(await world.EnvironmentAsync(), default);
         Assert.Equal((OperationState.Undone, Fault.Exhausted), (standing!.Last!.State, standing.Last.Error!.Fault));
-        Assert.Contains("MiB free", standing.Last.Error.Message, StringComparison.Ordinal);
+        Assert.Contains($"{world.Options.FloorBytes >> 20} MiB must stay free", standing.Last.Error.Message, StringComparison.Ordinal);
         await world.CheckAsync();
-        world.Host.FreeBytes = free;
-        ToNextSlot(world, Often);
-        await world.LookAsync();
-        Assert.Equal(2, (await PointsAsync(world)).Count);
+    }
+
+    [Fact]
+    public async Task A_hypervisor_that_cannot_be_asked_for_its_space_puts_the_point_off_and_holds_up_nothing_else()
+    {
+        await using var world = await WithPolicyAsync(Often);
+        world.Host.AddUserMachine("mail", "10.20.0.12", memoryBytes: 1 << 20);
+        await world.SucceedAsync(w => w.AdoptAsync(AdoptionOf("post", "mail") with { Policy = Often }, Me, default), WeavingJson.Default.AdoptResult);
+        world.Host.IsUp = false;
+        var report = await world.Weaver.RunPoliciesAsync(default);
+        Assert.Empty(report.Begun);
+        Assert.Equal(["lab", "post"], report.Skipped.Select(s => s.Environment.Text).Order());
+        Assert.All(report.Skipped, s => Assert.Contains("does not answer", s.Reason, StringComparison.Ordinal));
+        world.Host.IsUp = true;
+        report = await world.Weaver.RunPoliciesAsync(default);
+        Assert.Equal((2, 0), (report.Begun.Count, report.Skipped.Count));
     }
 
     [Fact]
