@@ -61,7 +61,7 @@ public sealed class SideBySideTests(LabWorld lab)
         await LabWorld.AnswersAsync(first);
         var then = await LabWorld.OrderAsync(first);
         await lab.WeaveAsync("snapshot", $"{LabWorld.Environment}/first", "--label", "of-the-copy");
-        Assert.All((await lab.TimelineAsync()).Snapshots.Single(s => s.Label == "of-the-copy").Machines, m => Assert.Equal("live", m.Method));
+        Assert.All((await lab.TimelineAsync()).Snapshots.Single(s => s.Label == "of-the-copy").Machines, m => Assert.Equal("private", m.Method));
         var now = await LabWorld.OrderAsync(first);
         Assert.Equal((then.Nonces, then.Orders + 1), (now.Nonces, now.Orders));
 
