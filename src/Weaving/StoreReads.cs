@@ -23,6 +23,23 @@ internal static class StoreReads
     public static async Task<IReadOnlyDictionary<LayerId, Layer>> LayersByIdAsync(this IWeaveStore store, EnvironmentId environment, CancellationToken stop) =>
         (await store.ListLayersAsync(environment, stop)).ToDictionary(l => l.Id);
 
+    /// <summary>
+    /// Weaves, snapshots and layers that fit together, for whoever looks without the environment's lease: an operation may write between two reads, and a layer that one of them names
+    /// be gone, or not there yet, in another. Read again then, a few times; what does not fit even so is what the store really says.
+    /// </summary>
+    public static async Task<StoredHistory> ReadHistoryAsync(this IWeaveStore store, EnvironmentId environment, CancellationToken stop)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var weaves = await store.ListWeavesAsync(environment, stop);
+            var snapshots = await store.ListSnapshotsAsync(environment, null, null, stop);
+            var history = new StoredHistory(weaves, snapshots, await store.LayersByIdAsync(environment, stop));
+            if (history.Fits || attempt == MostReads) return history;
+        }
+    }
+
+    private const int MostReads = 10;
+
     public static Layer Get(this IReadOnlyDictionary<LayerId, Layer> layers, LayerId id) => layers.TryGetValue(id, out var layer) ? layer
         : throw new WeaveException(Fault.DataLoss, $"Layer '{id}' is not in the store, although something refers to it.", "Run `weave doctor`, and put the state database back from a backup.");
 
@@ -38,4 +55,12 @@ internal static class StoreReads
 
     /// <summary>Paths of the state files of a weave's own machines, whether they are there yet or not.</summary>
     public static IEnumerable<string> StateFiles(this Weave weave) => weave.Machines.SelectMany(m => m.States).Select(s => s.Path);
+}
+
+/// <summary>What the store says of an environment's disks.</summary>
+internal sealed record StoredHistory(IReadOnlyList<Weave> Weaves, IReadOnlyList<Snapshot> Snapshots, IReadOnlyDictionary<LayerId, Layer> Layers)
+{
+    /// <summary>Every layer that is named is there.</summary>
+    public bool Fits => Weaves.SelectMany(w => w.Machines).SelectMany(m => m.Heads).Concat(Snapshots.SelectMany(s => s.Machines).SelectMany(m => m.Frozen)).All(h => Layers.ContainsKey(h.Layer))
+        && Layers.Values.All(l => l.Parent is not { } parent || Layers.ContainsKey(parent));
 }

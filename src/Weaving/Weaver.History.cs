@@ -31,8 +31,8 @@ internal sealed partial class Weaver
     public async Task<CompactionPreview> PreviewCompactionAsync(EnvironmentId environment, CancellationToken stop)
     {
         await Store.GetEnvironmentAsync(environment, stop);
-        var (layers, weaves) = (await Store.LayersByIdAsync(environment, stop), await Store.ListWeavesAsync(environment, stop));
-        var plan = Folding.Plan(layers, weaves, await Store.ListSnapshotsAsync(environment, null, null, stop), m => m.RunState != RunState.Off, bench.Options.CompactAt, bench.Options.CompactBytesPerSecond);
+        var (weaves, snapshots, layers) = await Store.ReadHistoryAsync(environment, stop);
+        var plan = Folding.Plan(layers, weaves, snapshots, m => m.RunState != RunState.Off, bench.Options.CompactAt, bench.Options.CompactBytesPerSecond);
         return new([.. Folding.HeadsOf(weaves, layers).Select(h => new ChainLength(h.Weave.Id, h.Machine.Name, h.Volume, h.Layers.Count))], [.. plan.Folds.Select(f => f.What)], plan.InUse, bench.Options.CompactAt);
     }
 

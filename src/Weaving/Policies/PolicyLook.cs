@@ -31,19 +31,18 @@ internal sealed class PolicyLook(Bench bench, OperationDesk desk, IJournal journ
     private async Task EnvironmentAsync(ManagedEnvironment environment, List<Operation> begun, List<SkippedPoint> skipped, CancellationToken stop)
     {
         var unfinished = await journal.ListAsync(environment.Id, true, int.MaxValue, null, stop);
-        var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
-        var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
+        var (weaves, snapshots, layers) = await bench.Store.ReadHistoryAsync(environment.Id, stop);
         // In this order, which is the one in which they run: a point finds its chains short.
-        await CompactAsync(environment, snapshots, weaves, unfinished, begun, stop);
+        await CompactAsync(environment, snapshots, weaves, layers, unfinished, begun, stop);
         if (environment.Policy is not { } policy) return;
         await RemoveAsync(environment, policy, snapshots, weaves, unfinished, begun, stop);
         await TakeAsync(environment, policy, snapshots, weaves, unfinished, begun, skipped, stop);
     }
 
-    private async Task CompactAsync(ManagedEnvironment environment, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyList<Operation> unfinished, List<Operation> begun, CancellationToken stop)
+    private async Task CompactAsync(ManagedEnvironment environment, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyDictionary<LayerId, Layer> layers,
+        IReadOnlyList<Operation> unfinished, List<Operation> begun, CancellationToken stop)
     {
         if (unfinished.Any(o => o.Kind == Kinds.Compact)) return;
-        var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
         var heads = Folding.HeadsOf(weaves, layers).Where(h => h.Layers.Count >= bench.Options.CompactAt).Select(h => $"{h.Layers[0].Id}/{h.Layers.Count}").ToList();
         if (heads.Count == 0 || Folding.Plan(layers, weaves, snapshots, m => m.RunState != RunState.Off, bench.Options.CompactAt, 0).Folds.Count == 0) return;
         // One that failed is not repeated before its chains have grown.

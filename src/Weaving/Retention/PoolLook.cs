@@ -10,7 +10,8 @@ internal sealed class PoolLook(Bench bench)
     public async Task<SpaceForecast> ForecastAsync(Weave weave, bool memory, CancellationToken stop)
     {
         var storage = await bench.Driver.InspectStorageAsync(stop);
-        return SpaceForecast.Of(weave, await bench.Store.ListSnapshotsAsync(weave.Environment, null, null, stop), await bench.Store.LayersByIdAsync(weave.Environment, stop), bench.Options, storage.Path, storage.FreeBytes, memory);
+        var (_, snapshots, layers) = await bench.Store.ReadHistoryAsync(weave.Environment, stop);
+        return SpaceForecast.Of(weave, snapshots, layers, bench.Options, storage.Path, storage.FreeBytes, memory);
     }
 
     public async Task<IReadOnlyList<Finding>> RunAsync(CancellationToken stop)
@@ -19,9 +20,7 @@ internal sealed class PoolLook(Bench bench)
         var (storage, growth) = (await bench.Driver.InspectStorageAsync(stop), 0L);
         foreach (var environment in (await bench.Store.ListEnvironmentsAsync(stop)).Where(bench.IsHere))
         {
-            var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
-            var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
-            var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
+            var (weaves, snapshots, layers) = await bench.Store.ReadHistoryAsync(environment.Id, stop);
             // The user's own files are elsewhere; what is ours grows in the pool.
             var live = weaves.SelectMany(w => w.Machines).SelectMany(m => m.Heads).Select(h => layers.Get(h.Layer)).Where(l => !l.Adopted).ToList();
             var sizes = await bench.Driver.MeasureFilesAsync([.. live.Select(l => l.Path)], stop);
