@@ -91,7 +91,7 @@ internal sealed class Examiner(DriverContext context)
                 if (Volume(host, domain.Uuid, subject, disk, active, refusals) is { } volume) volumes.Add(volume);
             }
             var state = RunStates.From((await domain.GetStateAsync(stop).ConfigureAwait(false)).State);
-            return new(request, domain.Uuid, state, definition, reading, volumes, active ? await NeighboursAsync(domain, stop).ConfigureAwait(false) : []);
+            return new(request, domain.Uuid, state, definition, reading, volumes, active ? await HostNeighbours.ReadAsync(stop).ConfigureAwait(false) : []);
         }
     }
 
@@ -123,24 +123,6 @@ internal sealed class Examiner(DriverContext context)
             foreach (var other in host.WritersOf(layer.Identity).Where(w => w.Uuid != uuid).Select(w => w.Name).Distinct())
                 refusals.Add(new(part, $"{Ids.Quote(layer.Path)} is also a writable disk of machine {Ids.Quote(other)}.", "Give each machine a disk of its own."));
         return new(VolumeName.Parse(disk.Target), disk.Path, disk.Format, chain[0].VirtualSize);
-    }
-
-    /// <summary>IPv4 addresses in the host's neighbour table, for guests that have theirs from elsewhere than DHCP.</summary>
-    internal static async Task<IReadOnlyList<(string Mac, string Address)>> NeighboursAsync(LibvirtDomain domain, CancellationToken stop)
-    {
-        try
-        {
-            return [.. from nic in await domain.GetInterfaceAddressesAsync(InterfaceAddressSource.Arp, stop).ConfigureAwait(false)
-                       where nic.HardwareAddress is not null
-                       from address in nic.Addresses
-                       where address.Type == IpAddressType.Ipv4
-                       select (nic.HardwareAddress!.ToLowerInvariant(), address.Address)];
-        }
-        catch (LibvirtException)
-        {
-            // Addresses are a help, not a condition: a machine that ends in this moment has none.
-            return [];
-        }
     }
 
     private static bool Same(string? left, string? right) => left is not null && string.Equals(left, right, StringComparison.OrdinalIgnoreCase);

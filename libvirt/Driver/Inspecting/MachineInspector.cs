@@ -66,8 +66,26 @@ internal sealed class MachineInspector(DriverContext context)
         {
             // Leases are a help; a network without DHCP has none.
         }
-        found.AddRange(await Examiner.NeighboursAsync(domain, stop));
+        found.AddRange(await NeighboursAsync(domain, stop));
         return found;
+    }
+
+    /// <summary>IPv4 addresses in the host's neighbour table, as libvirt reads it for one machine; none where it cannot (see HostNeighbours).</summary>
+    private static async Task<IReadOnlyList<(string Mac, string Address)>> NeighboursAsync(LibvirtDomain domain, CancellationToken stop)
+    {
+        try
+        {
+            return [.. from nic in await domain.GetInterfaceAddressesAsync(InterfaceAddressSource.Arp, stop).ConfigureAwait(false)
+                       where nic.HardwareAddress is not null
+                       from address in nic.Addresses
+                       where address.Type == IpAddressType.Ipv4
+                       select (nic.HardwareAddress!.ToLowerInvariant(), address.Address)];
+        }
+        catch (LibvirtException)
+        {
+            // Addresses are a help, not a condition: a machine that ends in this moment has none.
+            return [];
+        }
     }
 
     /// <summary>Resident and private bytes of the QEMU process, from its smaps_rollup (proc(5)); 0 where it cannot be read.</summary>
