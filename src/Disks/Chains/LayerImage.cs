@@ -1,0 +1,37 @@
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.Disks;
+
+/// <summary>
+/// One image file by itself, opened read-only, without its ancestors: what a format has to answer so that a chain can read it. Metadata are read in large
+/// sequential reads through bounded caches; memory does not grow with the size of the disk. Safe for parallel calls. All errors are <see cref="WeaveException"/>s.
+/// </summary>
+internal abstract class LayerImage : IAsyncDisposable
+{
+    public abstract string Path { get; }
+    public abstract DiskFormat Format { get; }
+    /// <summary>Bytes that a guest sees; positive.</summary>
+    public abstract long Capacity { get; }
+    /// <summary>What the image says of its parent; null where it has none.</summary>
+    public abstract ParentLink? Parent { get; }
+
+    /// <summary>
+    /// What the image says of the range, which lies within the capacity: first extent begins at <paramref name="offset"/>, the last one ends at <c>offset + length</c>.
+    /// DataLoss, naming structure and offset, where metadata are damaged.
+    /// </summary>
+    public abstract IAsyncEnumerable<Extent> MapAsync(long offset, long length, CancellationToken stop);
+
+    /// <summary>Reads bytes of which <see cref="MapAsync"/> says that they are <see cref="ExtentKind.Data"/>. Others are refused (Internal).</summary>
+    public abstract ValueTask ReadAsync(long offset, Memory<byte> into, CancellationToken stop);
+
+    /// <summary>Checks that a file which was found under the names of <see cref="Parent"/> is the parent that this image was made on, as far as the format can tell. DataLoss where it is not.</summary>
+    public virtual void VerifyParent(LayerImage parent) { }
+
+    public abstract ValueTask DisposeAsync();
+}
+
+/// <summary>What an image says of its parent.</summary>
+/// <param name="Names">As written in the image, the most trusted first: relative, absolute, or nothing that is a path at all. Never opened unresolved.</param>
+/// <param name="Format">The stated format; null where the image does not state one (it is never guessed: such a chain is refused).</param>
+/// <param name="Linkage">The parent's identity that the image was made with; null in formats that have none.</param>
+public sealed record ParentLink(IReadOnlyList<string> Names, DiskFormat? Format, Guid? Linkage = null);
