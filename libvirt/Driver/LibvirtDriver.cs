@@ -50,7 +50,7 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
         _thawing = new(_context);
         _capture = new(_context, _states, _thawing);
         _fences = new(_context);
-        _starter = new(_context, _states, _fences.NetworkName);
+        _starter = new(_context, _states, _fences);
         _returner = new(_context);
         _folder = new(_context);
         _power = new(_context);

@@ -91,7 +91,7 @@ internal sealed class Examiner(DriverContext context)
                 if (Volume(host, domain.Uuid, subject, disk, active, refusals) is { } volume) volumes.Add(volume);
             }
             var state = RunStates.From((await domain.GetStateAsync(stop).ConfigureAwait(false)).State);
-            return new(request, domain.Uuid, state, definition, reading, volumes, active ? await HostNeighbours.ReadAsync(stop).ConfigureAwait(false) : []);
+            return new(request, domain.Uuid, state, definition, reading, volumes, active ? HostNeighbours.Read() : []);
         }
     }
 

@@ -1,44 +1,36 @@
-using System.Text.Json;
-using WeaveHypervisor.Model;
+using System.Net;
 
 namespace WeaveHypervisor.Libvirt.Examining;
 
 /// <summary>
-/// The host's neighbour table, for guests that have their addresses from elsewhere than libvirt's DHCP. Read by `ip`, because libvirt's own reading of it
-/// (virDomainInterfaceAddresses with the source ARP) fails on newer kernels: "wrong nlmsg len" (tried: libvirt 9.0 on Linux 6.18).
+/// The host's IPv4 neighbour table, for guests that have their addresses from elsewhere than libvirt's DHCP. Read from the kernel's own file (proc(5), /proc/net/arp), which starts no program, because
+/// libvirt's reading of it (virDomainInterfaceAddresses with the source ARP) fails on newer kernels: "wrong nlmsg len" (tried: libvirt 9.0 on Linux 6.18).
 /// </summary>
 internal static class HostNeighbours
 {
+    private const string Table = "/proc/net/arp";
+    /// <summary>The entry has a link address (ATF_COM of linux/if_arp.h); one that failed, or is asked for, has not.</summary>
+    private const uint Complete = 0x2;
+
     /// <summary>MACs in lower case with IPv4 addresses that the host has seen them at; empty where the table cannot be read: addresses are a help, not a condition.</summary>
-    public static async Task<IReadOnlyList<(string Mac, string Address)>> ReadAsync(CancellationToken stop)
+    public static IReadOnlyList<(string Mac, string Address)> Read()
     {
         try
         {
-            return Read(await HostCommand.RunAsync("ip", ["-json", "-4", "neighbour", "show"], null, stop).ConfigureAwait(false));
+            return Read(File.ReadAllText(Table));
         }
-        catch (WeaveException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return [];
         }
     }
 
-    /// <summary>Entries with a link address; those that have failed are nobody's.</summary>
-    internal static IReadOnlyList<(string Mac, string Address)> Read(string json)
-    {
-        if (string.IsNullOrWhiteSpace(json)) return [];
-        try
-        {
-            using var document = JsonDocument.Parse(json);
-            return [.. from entry in document.RootElement.EnumerateArray()
-                       let mac = entry.TryGetProperty("lladdr", out var link) ? link.GetString() : null
-                       let address = entry.TryGetProperty("dst", out var to) ? to.GetString() : null
-                       where mac is not null && address is not null
-                       where !entry.TryGetProperty("state", out var states) || states.EnumerateArray().All(s => s.GetString() != "FAILED")
-                       select (mac.ToLowerInvariant(), address)];
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            return [];
-        }
-    }
+    /// <summary>Of the table's text, what is complete and of Ethernet: address, hardware type, flags, MAC, mask, device.</summary>
+    internal static IReadOnlyList<(string Mac, string Address)> Read(string table) =>
+        [.. from line in table.Split('\n').Skip(1)
+            let words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            where words is [_, "0x1", _, { Length: 17 }, _, _] && IPAddress.TryParse(words[0], out _) && (Flags(words[2]) & Complete) != 0 && words[3] != "00:00:00:00:00:00"
+            select (words[3].ToLowerInvariant(), words[0])];
+
+    private static uint Flags(string text) => text.StartsWith("0x", StringComparison.Ordinal) && uint.TryParse(text.AsSpan(2), System.Globalization.NumberStyles.AllowHexSpecifier, null, out var flags) ? flags : 0;
 }

@@ -107,7 +107,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
         using (await _choosing.TakeAsync(stop))
         {
             var subnet = File.Exists(path) ? JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord)!.Subnet : await FreeSubnetAsync(fence.Tag, stop);
-            var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet));
+            var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet)) { GatewayMacs = [.. fence.Networks.Select(n => n.GatewayMac?.ToLowerInvariant()).OfType<string>()] };
             DurableFile.CreateDirectory(context.Options.Root, DriverPaths.FolderMode);
             DurableFile.CreateDirectory(Folders, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             DurableFile.CreateDirectory(Folder(fence.Tag), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);

@@ -7,6 +7,8 @@ namespace WeaveHypervisor.Libvirt.Fences;
 /// <param name="Subnet">First three bytes of its /24 of 100.64.0.0/10, as text: "100.64.7".</param>
 internal sealed record FenceRecord(FenceTag Tag, string Subnet, IReadOnlyList<MachineAddress> Addresses)
 {
+    /// <summary>MACs, in lower case, that legs of the gateway have by the environment's networks; none in records of before 2026-11-25.</summary>
+    public IReadOnlyList<string> GatewayMacs { get; init; } = [];
     public string HostAddress => Subnet + ".1";
     public string GatewayAddress => Subnet + ".2";
     /// <summary>Outer addresses begin here; a fence has at most 240.</summary>

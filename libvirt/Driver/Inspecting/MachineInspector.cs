@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Xml.Linq;
 using LibvirtSharp;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Capturing;
@@ -25,7 +26,7 @@ internal sealed class MachineInspector(DriverContext context)
                 var addresses = new Dictionary<string, IReadOnlyList<string>>(StringComparer.OrdinalIgnoreCase);
                 if (state != RunState.Off)
                 {
-                    foreach (var group in (await SeenAsync(domain, stop)).GroupBy(a => a.Mac)) addresses[group.Key] = [.. group.Select(a => a.Address).Distinct()];
+                    foreach (var group in (await SeenAsync(domain, xml, stop)).GroupBy(a => a.Mac)) addresses[group.Key] = [.. group.Select(a => a.Address).Distinct()];
                 }
                 var (resident, own) = state == RunState.Off ? (0, 0) : Memory(domain.Name);
                 return new(state, DiskCut.Paths(xml), addresses, resident, own)
@@ -54,7 +55,7 @@ internal sealed class MachineInspector(DriverContext context)
         }
     }
 
-    private static async Task<IEnumerable<(string Mac, string Address)>> SeenAsync(LibvirtDomain domain, CancellationToken stop)
+    private static async Task<IEnumerable<(string Mac, string Address)>> SeenAsync(LibvirtDomain domain, XDocument xml, CancellationToken stop)
     {
         var found = new List<(string, string)>();
         try
@@ -66,26 +67,9 @@ internal sealed class MachineInspector(DriverContext context)
         {
             // Leases are a help; a network without DHCP has none.
         }
-        found.AddRange(await NeighboursAsync(domain, stop));
+        var own = xml.Descendants("interface").Select(i => ((string?)i.Element("mac")?.Attribute("address"))?.ToLowerInvariant()).OfType<string>().ToHashSet();
+        found.AddRange(HostNeighbours.Read().Where(n => own.Contains(n.Mac)));
         return found;
-    }
-
-    /// <summary>IPv4 addresses in the host's neighbour table, as libvirt reads it for one machine; none where it cannot (see HostNeighbours).</summary>
-    private static async Task<IReadOnlyList<(string Mac, string Address)>> NeighboursAsync(LibvirtDomain domain, CancellationToken stop)
-    {
-        try
-        {
-            return [.. from nic in await domain.GetInterfaceAddressesAsync(InterfaceAddressSource.Arp, stop).ConfigureAwait(false)
-                       where nic.HardwareAddress is not null
-                       from address in nic.Addresses
-                       where address.Type == IpAddressType.Ipv4
-                       select (nic.HardwareAddress!.ToLowerInvariant(), address.Address)];
-        }
-        catch (LibvirtException)
-        {
-            // Addresses are a help, not a condition: a machine that ends in this moment has none.
-            return [];
-        }
     }
 
     /// <summary>Resident and private bytes of the QEMU process, from its smaps_rollup (proc(5)); 0 where it cannot be read.</summary>

@@ -6,6 +6,7 @@ using LibvirtSharp;
 using Microsoft.Extensions.Logging;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Copies;
+using WeaveHypervisor.Libvirt.Fences;
 using WeaveHypervisor.Libvirt.Memory;
 using WeaveHypervisor.Libvirt.States;
 using WeaveHypervisor.Model;
@@ -16,7 +17,7 @@ namespace WeaveHypervisor.Libvirt.Starting;
 /// Starts copies as transient domains, all in parallel: with a private map of the memory image and its device state where the machine allows that, with a whole
 /// migration stream otherwise, from disk where there is no memory. libvirt's own restore refuses another UUID; this way needs no knowledge of its save format.
 /// </summary>
-internal sealed class CopyStarter(DriverContext context, StateKeeper states, Func<FenceTag, int, string> networkName)
+internal sealed class CopyStarter(DriverContext context, StateKeeper states, FenceKeeper fences)
 {
     private const string Stream = "weave-state";
     private readonly ILogger _log = context.Loggers.CreateLogger<CopyStarter>();
@@ -64,11 +65,12 @@ internal sealed class CopyStarter(DriverContext context, StateKeeper states, Fun
         var (memory, reason) = Method(copy);
         var clock = Stopwatch.StartNew();
         if (copy.Memory is { } image) context.Paths.RequireOurs(image.FlatPath);
-        var xml = CopyDefinition.Write(request, copy, context.Options, memory, index => networkName(request.Tag, index));
+        var xml = CopyDefinition.Write(request, copy, context.Options, memory, index => fences.NetworkName(request.Tag, index));
         lock (made) made.Add(copy);
         states.Prepare(copy);
         var connection = await context.Host.OpenAsync(stop);
         using var domain = await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
+        await fences.SpareGatewayMacsAsync(request.Tag, copy.Blueprint, domain, stop);
         var create = clock.Elapsed;
         if (memory == CopyMemory.Shared) await LoadAsync(domain, copy, stop);
         else if (memory == CopyMemory.Whole) await LoadWholeAsync(domain, copy, stop);
