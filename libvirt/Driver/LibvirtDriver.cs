@@ -18,13 +18,12 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt;
 
 /// <summary>The hypervisor driver of libvirt and QEMU on this host. A thin face: each member is one call of the part that does it.</summary>
-public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
+public sealed class LibvirtDriver : IHypervisorDriver
 {
     private readonly DriverContext _context;
     private readonly Examiner _examiner;
     private readonly MachineInspector _machines;
     private readonly HostInspector _host;
-    private readonly GuestAgents _agents;
     private readonly OwnedRegister _owned;
     private readonly Thawing _thawing;
     private readonly CaptureRun _capture;
@@ -46,7 +45,6 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
         _examiner = new(_context);
         _machines = new(_context);
         _host = new(_context);
-        _agents = new(_context);
         _thawing = new(_context);
         _capture = new(_context, _states, _thawing);
         _fences = new(_context);
@@ -65,7 +63,7 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
     public Task<HostFacts> InspectHostAsync(CancellationToken stop) => _host.InspectAsync(stop);
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => _examiner.ExamineAsync(machines, stop);
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => _machines.InspectAsync(machine, stop);
-    public Task<AgentFacts> AskAgentAsync(MachineRef machine, CancellationToken stop) => _context.Agent.AskAsync(machine, stop);
+    public Task<AgentFacts> AskAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => _context.Agent.AskAsync(machine, patience, _context.Clock, stop);
     public Task<IReadOnlyList<Finding>> ThawAsync(CancellationToken stop) => _thawing.ThawLeftAsync(stop);
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => _context.Paths.PlaceLayer(environment, weave, layer);
     public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => _context.Paths.NameCopy(environment, weave, machine);
@@ -76,8 +74,6 @@ public sealed class LibvirtDriver : IHypervisorDriver, IGuestAgents
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Task.FromResult(_host.Storage());
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run<IReadOnlyList<string>>(() => [.. paths.Where(p => !Path.Exists(p))], stop);
     public Task<IReadOnlyDictionary<string, long>> MeasureFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run(() => HostInspector.Measure(paths), stop);
-    public Task<AgentState> FindAgentAsync(MachineRef machine, CancellationToken stop) => _agents.FindAsync(machine, stop);
-    public Task<string?> PingAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => _agents.PingAsync(machine, patience, stop);
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => _owned.CreateOverlayAsync(layer, parent, stop);
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => _owned.DeleteFilesAsync(paths, stop);
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => _capture.RunAsync(request, progress, stop);

@@ -2,7 +2,7 @@ using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Drivers;
 
-/// <summary>What a machine's guest agent says when it is asked; <see cref="AgentState"/> is what the hypervisor knows without asking.</summary>
+/// <summary>What became of asking a machine's guest agent. What an agent says is a guest's word and may be anything: silence and nonsense are answers, too.</summary>
 public enum AgentCondition
 {
     /// <summary>It answers as it should.</summary>

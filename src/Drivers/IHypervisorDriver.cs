@@ -15,9 +15,6 @@ namespace WeaveHypervisor.Drivers;
 /// </summary>
 public interface IHypervisorDriver : IAsyncDisposable
 {
-    /// <summary>An optional ability of this driver, such as <see cref="IGuestAgents"/>; null where it has it not.</summary>
-    T? Facet<T>() where T : class => this as T;
-
     /// <summary>What this driver can do here. Callers ask this, never a driver's name.</summary>
     DriverCapabilities Capabilities { get; }
 
@@ -30,8 +27,12 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>The present of one machine; null where the hypervisor has no such machine (a copy that is off is not there).</summary>
     Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop);
 
-    /// <summary>Asks a machine's guest agent for a sign of life, for a few seconds at most. What stands in its way is the answer, never an error. Changes nothing.</summary>
-    Task<AgentFacts> AskAgentAsync(MachineRef machine, CancellationToken stop);
+    /// <summary>
+    /// Asks a machine's guest agent for a sign of life. What stands in its way is the answer; only a hypervisor that does not answer is an error. A machine without a channel, or without an
+    /// agent at its end, is told of at once. Changes nothing.
+    /// </summary>
+    /// <param name="patience">More than zero; an agent that has not answered by then is <see cref="AgentCondition.Silent"/>.</param>
+    Task<AgentFacts> AskAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop);
 
     /// <summary>
     /// Thaws guests that captures of this service froze, or asked to freeze, and of which no agent has said since that they are thawed: after a crash, or where an agent

@@ -63,11 +63,10 @@ public sealed class FaultPlan(TimeProvider? clock = null)
 public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHypervisorDriver
 {
     public DriverCapabilities Capabilities => inner.Capabilities;
-    public T? Facet<T>() where T : class => inner.Facet<T>();
     public Task<HostFacts> InspectHostAsync(CancellationToken stop) => Run(() => inner.InspectHostAsync(stop), stop);
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => Run(() => inner.ExamineAsync(machines, stop), stop);
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => Run(() => inner.InspectAsync(machine, stop), stop);
-    public Task<AgentFacts> AskAgentAsync(MachineRef machine, CancellationToken stop) => Run(() => inner.AskAgentAsync(machine, stop), stop);
+    public Task<AgentFacts> AskAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => Run(() => inner.AskAgentAsync(machine, patience, stop), stop);
     public Task<IReadOnlyList<Finding>> ThawAsync(CancellationToken stop) => Run(() => inner.ThawAsync(stop), stop);
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => inner.PlaceLayer(environment, weave, layer);
     public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine) => inner.PlaceMemory(environment, snapshot, machine);

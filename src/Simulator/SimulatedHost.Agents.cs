@@ -2,8 +2,8 @@ using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Simulator;
 
-/// <summary>How the guest agent of a simulated machine behaves where its file systems are to be frozen; <see cref="SimulatedHost.Agents"/> is for pings alone.</summary>
-public enum SimulatedFreezer
+/// <summary>How the guest agent of a simulated machine behaves.</summary>
+public enum SimulatedAgent
 {
     /// <summary>The machine has no channel for one.</summary>
     Missing,
@@ -23,15 +23,21 @@ public enum SimulatedFreezer
 /// <content>Guest agents.</content>
 public sealed partial class SimulatedHost
 {
-    /// <summary>Gives a machine an agent of that kind; machines have none at first.</summary>
-    public void GiveAgent(Guid uuid, SimulatedFreezer agent) => Locked(() => Machines[uuid].Agent = agent);
+    /// <summary>Gives a machine an agent of that kind; machines have none at first, and copies have that of their original when they are started.</summary>
+    public void GiveAgent(Guid uuid, SimulatedAgent agent) => Locked(() => Machines[uuid].Agent = agent);
+
+    /// <summary>The same for the user's machines of that name.</summary>
+    public void GiveAgent(MachineName name, SimulatedAgent agent) => Locked(() =>
+    {
+        foreach (var machine in Machines.Values.Where(m => m.Tag is null && m.Ref.Name == name)) machine.Agent = agent;
+    });
 
     /// <summary>An agent that hangs goes on with what it was asked last.</summary>
     public void WakeAgent(Guid uuid) => Locked(() =>
     {
         var machine = Machines[uuid];
-        if (machine is { Agent: SimulatedFreezer.HangsFreezing, FrozenByCapture: true }) machine.Frozen = true;
-        machine.Agent = SimulatedFreezer.Works;
+        if (machine is { Agent: SimulatedAgent.HangsFreezing, FrozenByCapture: true }) machine.Frozen = true;
+        machine.Agent = SimulatedAgent.Works;
     });
 
     /// <summary>Somebody else freezes or thaws a machine's file systems: an order is refused while they are frozen.</summary>

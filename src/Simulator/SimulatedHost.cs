@@ -34,8 +34,6 @@ public sealed partial class SimulatedHost : IDisposable
     public TimeSpan Pause { get; set; } = TimeSpan.FromMilliseconds(20);
     /// <summary>False: nothing answers, every call but host inspection is Unavailable.</summary>
     public bool IsUp { get; set; } = true;
-    /// <summary>Guest agents by the name of their machine; its copies have them, too.</summary>
-    public Dictionary<MachineName, SimulatedAgent> Agents { get; } = [];
     /// <summary>Called within calls at named points, such as "capture:paused:web" and "capture:switched:web"; may throw, to fail a call half way.</summary>
     public Func<string, CancellationToken, Task>? At { get; set; }
     /// <summary>Ports that programs of the host or other owners listen on: "tcp 8080".</summary>
@@ -215,9 +213,6 @@ public sealed partial class SimulatedHost : IDisposable
     }
 }
 
-/// <summary>How a guest's agent behaves: it answers, it was never started, or it has the channel open and says nothing.</summary>
-public enum SimulatedAgent { Answers, Absent, Hangs }
-
 /// <summary>What a simulated machine says of itself.</summary>
 /// <param name="Nonce">Made at boot and kept in RAM: equal for a machine and its copies with memory.</param>
 /// <param name="Counter">Orders since boot, in RAM.</param>
@@ -247,7 +242,7 @@ internal sealed class SimulatedMachine
     public DiskTrouble? Trouble { get; set; }
     /// <summary>A capture is at work on it in this process.</summary>
     public bool Capturing { get; set; }
-    public SimulatedFreezer Agent { get; set; }
+    public SimulatedAgent Agent { get; set; }
     public bool Frozen { get; set; }
     /// <summary>A capture has asked its agent to freeze, and nobody has said since that it is thawed.</summary>
     public bool FrozenByCapture { get; set; }

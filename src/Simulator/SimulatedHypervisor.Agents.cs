@@ -8,7 +8,7 @@ public sealed partial class SimulatedHypervisor
 {
     private static readonly TimeSpan FrozenTime = TimeSpan.FromMilliseconds(30);
 
-    public Task<AgentFacts> AskAgentAsync(MachineRef machine, CancellationToken stop) => Do(stop, () => Find(machine) is { } found ? Ask(found) : new(AgentCondition.Off, null));
+    public Task<AgentFacts> AskAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => Do(stop, () => Find(machine) is { } found ? Ask(found) : new(AgentCondition.Off, null));
 
     public Task<IReadOnlyList<Finding>> ThawAsync(CancellationToken stop) => Do<IReadOnlyList<Finding>>(stop, () =>
     {
@@ -24,10 +24,10 @@ public sealed partial class SimulatedHypervisor
         RunState.Paused => new(AgentCondition.Paused, null),
         _ => machine.Agent switch
         {
-            SimulatedFreezer.Missing => new(AgentCondition.NoChannel, "the machine has no channel for a guest agent"),
-            SimulatedFreezer.NotConnected => new(AgentCondition.NotConnected, "no guest agent listens"),
-            SimulatedFreezer.Hangs => new(AgentCondition.Silent, "the guest agent did not answer"),
-            SimulatedFreezer.HangsFreezing when machine.FrozenByCapture => new(AgentCondition.Silent, "the guest agent did not answer"),
+            SimulatedAgent.Missing => new(AgentCondition.NoChannel, "the machine has no channel for a guest agent"),
+            SimulatedAgent.NotConnected => new(AgentCondition.NotConnected, "no guest agent listens"),
+            SimulatedAgent.Hangs => new(AgentCondition.Silent, "the guest agent did not answer in time"),
+            SimulatedAgent.HangsFreezing when machine.FrozenByCapture => new(AgentCondition.Silent, "the guest agent did not answer in time"),
             _ => new(AgentCondition.Answers, null),
         },
     };
@@ -46,11 +46,11 @@ public sealed partial class SimulatedHypervisor
             case AgentCondition.Silent: return new(QuiesceOutcome.TimedOut, Reason: asked.Reason);
         }
         if (machine.Frozen) return new(QuiesceOutcome.Refused, Reason: "its file systems were frozen already, by something else");
-        if (machine.Agent == SimulatedFreezer.Refuses) return new(QuiesceOutcome.Refused, Reason: "the guest agent refused: 'not today'");
+        if (machine.Agent == SimulatedAgent.Refuses) return new(QuiesceOutcome.Refused, Reason: "the guest agent refused: 'not today'");
         machine.FrozenByCapture = true;
-        if (machine.Agent == SimulatedFreezer.HangsFreezing) return new(QuiesceOutcome.TimedOut, Reason: "the guest agent did not answer in time", NotThawed: "Look into the guest.");
+        if (machine.Agent == SimulatedAgent.HangsFreezing) return new(QuiesceOutcome.TimedOut, Reason: "the guest agent did not answer in time", NotThawed: "Look into the guest.");
         machine.Frozen = true;
-        return machine.Agent == SimulatedFreezer.FreezesSome ? new(QuiesceOutcome.Partial, 1, FrozenTime, "1 of 2 file systems were frozen") : new(QuiesceOutcome.Frozen, 1, FrozenTime);
+        return machine.Agent == SimulatedAgent.FreezesSome ? new(QuiesceOutcome.Partial, 1, FrozenTime, "1 of 2 file systems were frozen") : new(QuiesceOutcome.Frozen, 1, FrozenTime);
     }
 
     /// <summary>False where a capture froze it, or may have, and its agent does not answer.</summary>

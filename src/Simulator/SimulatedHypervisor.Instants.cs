@@ -150,7 +150,7 @@ public sealed partial class SimulatedHypervisor
         {
             Ref = copy.Machine, Tag = request.Tag, MemoryBytes = copy.Blueprint.MemoryBytes, Nics = copy.Blueprint.Nics, MemoryRefusal = copy.Blueprint.MemoryRefusal,
             RunState = request.LeavePaused ? RunState.Paused : copy.RunState,
-            Agent = host.Machines.Values.FirstOrDefault(m => DefinitionOf(m) == copy.Blueprint.Definition)?.Agent ?? SimulatedFreezer.Missing,
+            Agent = host.Machines.Values.FirstOrDefault(m => DefinitionOf(m) == copy.Blueprint.Definition)?.Agent ?? SimulatedAgent.Missing,
         };
         foreach (var head in copy.Heads)
         {

@@ -6,7 +6,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Simulator;
 
 /// <summary>The driver of a <see cref="SimulatedHost"/>. Holds nothing of its own: any number of drivers may be made on one host.</summary>
-public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHypervisorDriver, IGuestAgents
+public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHypervisorDriver
 {
     private const UnixFileMode FolderMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute;
 
@@ -73,17 +73,6 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
 
     public Task<IReadOnlyDictionary<string, long>> MeasureFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Do<IReadOnlyDictionary<string, long>>(stop, () =>
         paths.Distinct().Where(File.Exists).ToDictionary(p => p, p => FileFacts.Read(p).AllocatedBytes));
-
-    public Task<AgentState> FindAgentAsync(MachineRef machine, CancellationToken stop) => Do(stop, () => Find(machine) is not { RunState: not RunState.Off } || !host.Agents.TryGetValue(machine.Name, out var agent) ? AgentState.None
-        : agent == SimulatedAgent.Absent ? AgentState.Silent : AgentState.Connected);
-
-    public Task<string?> PingAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => Do(stop, () => (Find(machine)?.RunState, host.Agents.GetValueOrDefault(machine.Name, SimulatedAgent.Absent)) switch
-    {
-        (RunState.Running, SimulatedAgent.Answers) => null,
-        (RunState.Running, SimulatedAgent.Hangs) => $"no answer within {patience.TotalSeconds:0.#} s",
-        (RunState.Running, _) => "guest agent is not connected",
-        _ => "the machine does not run",
-    });
 
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Do(stop, () => MakeOverlay(layer, parent));
 

@@ -21,7 +21,6 @@ internal sealed partial class Weaver
         if (snapshot.State != SnapshotState.Ready) throw new WeaveException(Fault.Conflict, $"Snapshot '{snapshot.Id}' is not ready.", $"Choose another with `weave timeline {environment.Id}`.");
         if (request is { Probe: not null, Agents: true }) throw Invalid("A probe and guest agents were both asked for.", "Give one of them.");
         if (request.Timeout <= TimeSpan.Zero || request.Timeout > LongestProbe) throw Invalid($"A time of {request.Timeout} is out of range.", "Use more than 0 and at most 10 minutes.");
-        if (request.Agents && bench.Driver.Facet<IGuestAgents>() is null) throw new WeaveException(Fault.Unsupported, "The hypervisor's driver cannot ask guest agents.", "Probe a port instead.");
         // Booted where nothing ran at the instant: something must run to be looked at.
         var start = snapshot.Machines.Any(m => m.RunState != RunState.Off) ? StartMode.Resume : StartMode.Boot;
         if (request.Probe is { } probe)

@@ -203,11 +203,14 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
         }).Where(v => wanted is null || v.Weave == wanted)];
     }
 
+    /// <summary>How long agents are waited for that a person asks about.</summary>
+    private static readonly TimeSpan AgentPatience = TimeSpan.FromSeconds(5);
+
     public async Task<IReadOnlyList<MachineAgent>> AskAgentsAsync(EnvironmentId environment, WeaveId? weave, CancellationToken stop)
     {
         var managed = await Store.GetEnvironmentAsync(environment, stop);
         var found = await Store.GetWeaveAsync(environment, Resolve(weave, managed) ?? managed.ActiveWeave, stop);
-        return await Task.WhenAll(found.Machines.Select(async m => new MachineAgent(m.Name, await bench.Driver.AskAgentAsync(m.ToRef(), stop))));
+        return await Task.WhenAll(found.Machines.Select(async m => new MachineAgent(m.Name, await bench.Driver.AskAgentAsync(m.ToRef(), AgentPatience, stop))));
     }
 
     public async Task<IReadOnlyList<Finding>> ExamineAgentsAsync(IReadOnlyCollection<EnvironmentId>? only, CancellationToken stop)

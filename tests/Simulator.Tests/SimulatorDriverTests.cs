@@ -21,8 +21,7 @@ public sealed class SimulatorDriverTests : DriverContract
         public override Task<IReadOnlyList<MachineRequest>> GiveMachinesAsync(int count, CancellationToken stop)
         {
             var machines = Enumerable.Range(1, count).Select(i => _host.AddUserMachine($"m{i}", $"10.20.30.{i + 10}")).ToList();
-            _host.GiveAgent(machines[0].Uuid, SimulatedFreezer.Works);
-            _host.Agents[machines[0].Name] = SimulatedAgent.Answers;
+            _host.GiveAgent(machines[0].Uuid, SimulatedAgent.Works);
             return Task.FromResult<IReadOnlyList<MachineRequest>>([.. machines.Select(m => new MachineRequest(m.Name, m.HypervisorName))]);
         }
 

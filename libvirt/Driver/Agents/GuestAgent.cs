@@ -37,6 +37,10 @@ internal sealed class GuestAgent(string uri) : IAsyncDisposable
         {
             return Read(await domain.AgentCommandAsync($$"""{"execute":"{{command}}"}""", Math.Max(1, (int)Math.Ceiling(patience.TotalSeconds)), stop));
         }
+        catch (LibvirtException error) when (error.Code is VirErrorCode.Rpc or VirErrorCode.NoConnect or VirErrorCode.InvalidConn)
+        {
+            throw LibvirtFaults.Translate(error, $"ask the guest agent of '{machine.HypervisorName}'");
+        }
         catch (LibvirtException error)
         {
             var answer = Classify(error);
@@ -61,11 +65,25 @@ internal sealed class GuestAgent(string uri) : IAsyncDisposable
         }
     }
 
-    /// <summary>The domain on the connection for questions, for callers with an answer of their own to read.</summary>
-    public Task<LibvirtDomain?> FindDomainAsync(MachineRef machine, CancellationToken stop) => _asking.FindDomainAsync(machine, stop);
-
     /// <inheritdoc cref="IHypervisorDriver.AskAgentAsync"/>
-    public async Task<AgentFacts> AskAsync(MachineRef machine, CancellationToken stop) => (await CallAsync(machine, "guest-ping", SignOfLife, stop)).ToFacts();
+    public async Task<AgentFacts> AskAsync(MachineRef machine, TimeSpan patience, TimeProvider clock, CancellationToken stop)
+    {
+        // libvirt waits whole seconds, and longer for an agent that is dead already; a call that is no longer waited for ends by itself a little later.
+        using var limit = new CancellationTokenSource(patience, clock);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, stop);
+        try
+        {
+            var answer = await CallAsync(machine, "guest-ping", patience, both.Token);
+            return (answer is { State: AgentCondition.Answers, Value.ValueKind: not JsonValueKind.Object } ? Nonsense(Ids.Quote(answer.Value.GetRawText())) : answer).ToFacts();
+        }
+        catch (OperationCanceledException) when (!stop.IsCancellationRequested)
+        {
+            return Late.ToFacts();
+        }
+    }
+
+    /// <summary>Of an agent that was not waited for any longer.</summary>
+    public static AgentAnswer Late { get; } = new(AgentCondition.Silent, default, "the guest agent did not answer in time");
 
     internal static AgentAnswer Read(string text)
     {
@@ -95,7 +113,7 @@ internal sealed class GuestAgent(string uri) : IAsyncDisposable
             VirErrorCode.OperationInvalid or VirErrorCode.NoDomain => new(AgentCondition.Off, default, "the machine is off"),
             VirErrorCode.AgentUnresponsive when Says("not connected") => new(AgentCondition.NotConnected, default, "no guest agent listens"),
             VirErrorCode.AgentUnresponsive when Says("due to an error") => Nonsense("libvirt has given up its channel"),
-            VirErrorCode.AgentUnresponsive or VirErrorCode.AgentUnsynced or VirErrorCode.OperationTimeout => new(AgentCondition.Silent, default, "the guest agent did not answer in time"),
+            VirErrorCode.AgentUnresponsive or VirErrorCode.AgentUnsynced or VirErrorCode.OperationTimeout => Late,
             VirErrorCode.InternalError when error.Message.LastIndexOf("': ", StringComparison.Ordinal) is > 0 and var at && Says("unable to execute QEMU agent command") =>
                 new(AgentCondition.Refuses, default, $"the guest agent answered {Ids.Quote(error.Message[(at + 3)..])}"),
             _ => Nonsense(Ids.Quote(error.Message)),

@@ -101,7 +101,7 @@ internal sealed class Freezer(DriverContext context, Thawing thawing)
         }
         catch (TimeoutException)
         {
-            answer = new(AgentCondition.Silent, default, "the guest agent did not answer in time");
+            answer = GuestAgent.Late;
         }
         if (answer.State == AgentCondition.Answers && answer.Value.ValueKind == JsonValueKind.Number && answer.Value.TryGetInt32(out var count) && count is >= 0 and <= 1 << 16)
         {

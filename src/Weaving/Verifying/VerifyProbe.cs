@@ -9,7 +9,6 @@ namespace WeaveHypervisor.Weaving.Verifying;
 internal sealed class VerifyProbe(Bench bench, IProber prober)
 {
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(200), PingPatience = TimeSpan.FromSeconds(5);
-    private IGuestAgents? Agents => bench.Driver.Facet<IGuestAgents>();
 
     /// <summary>What was asked for, for people; where nothing was, what is sure to be looked at.</summary>
     public static string Describe(VerifyPlan plan) => plan switch
@@ -47,16 +46,15 @@ internal sealed class VerifyProbe(Bench bench, IProber prober)
     /// <summary>All of them, each asked until it answers.</summary>
     private async Task<Verdict> AgentsAsync(VerifyPlan plan, Weave weave, IReadOnlyList<WeaveMachine> machines, string what, CancellationToken stop)
     {
-        if (Agents is not { } agents) return Failed(plan, VerificationLevel.Agent, what, "this hypervisor's driver cannot ask guest agents");
         var end = bench.Now + plan.Timeout;
         var problems = await Task.WhenAll(machines.Select(async machine =>
         {
             while (true)
             {
                 var left = end - bench.Now;
-                var problem = await agents.PingAgentAsync(machine.ToRef(), left < PingPatience ? left > Pace ? left : Pace : PingPatience, stop);
-                if (problem is null) return null;
-                if (bench.Now + Pace >= end) return $"{machine.Name}: {problem}";
+                var answer = await bench.Driver.AskAgentAsync(machine.ToRef(), left < PingPatience ? left > Pace ? left : Pace : PingPatience, stop);
+                if (answer.State == AgentCondition.Answers) return null;
+                if (bench.Now + Pace >= end) return $"{machine.Name}: {answer.Reason ?? "the machine does not run"}";
                 await Task.Delay(Pace, bench.Clock, stop);
             }
         }));
@@ -70,11 +68,10 @@ internal sealed class VerifyProbe(Bench bench, IProber prober)
         var end = bench.Now + Settle(plan);
         while (true)
         {
-            var states = new Dictionary<MachineName, AgentState>();
-            if (Agents is { } agents)
-                foreach (var machine in running) states[machine.Name] = await agents.FindAgentAsync(machine.ToRef(), stop);
-            var connected = running.Where(m => states.GetValueOrDefault(m.Name) == AgentState.Connected).ToList();
-            if (bench.Now >= end || (connected.Count > 0 && states.Values.All(s => s != AgentState.Silent)) || (await EndedAsync(weave, stop)).Length > 0) return connected;
+            var answers = await Task.WhenAll(running.Select(async m => (Machine: m, (await bench.Driver.AskAgentAsync(m.ToRef(), PingPatience, stop)).State)));
+            // One that is silent or refuses is there, and is asked again.
+            var connected = answers.Where(a => a.State is AgentCondition.Answers or AgentCondition.Silent or AgentCondition.Refuses).Select(a => a.Machine).ToList();
+            if (bench.Now >= end || (connected.Count > 0 && answers.All(a => a.State != AgentCondition.NotConnected)) || (await EndedAsync(weave, stop)).Length > 0) return connected;
             await Task.Delay(Pace, bench.Clock, stop);
         }
     }

@@ -7,13 +7,15 @@ namespace WeaveHypervisor.Conformance.Drivers;
 /// <content>Guest agents: freezing for an instant.</content>
 public abstract partial class DriverContract
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     [Fact]
     public Task Quiescing_says_for_each_machine_what_was_reached_and_leaves_none_frozen() => WithAsync(2, async (bench, stage) =>
     {
         Assert.Equal(AgentCondition.Answers, (await EventuallyAnswersAsync(stage.Driver, stage[0])).State);
-        var without = await stage.Driver.AskAgentAsync(stage[1], Stop);
+        var without = await stage.Driver.AskAgentAsync(stage[1], Patience, Stop);
         Assert.Equal((AgentCondition.NoChannel, false, false), (without.State, string.IsNullOrEmpty(without.Reason), string.IsNullOrEmpty(without.NextStep)));
-        Assert.Equal(AgentCondition.Off, (await stage.Driver.AskAgentAsync(new(stage[0].Name, "no-such-machine", Guid.NewGuid()), Stop)).State);
+        Assert.Equal(AgentCondition.Off, (await stage.Driver.AskAgentAsync(new(stage[0].Name, "no-such-machine", Guid.NewGuid()), Patience, Stop)).State);
 
         var (_, result) = await stage.CaptureAsync(memory: false, quiesce: true);
         var (first, second) = (result.Machines.Single(m => m.Name == stage[0].Name).Quiescing!, result.Machines.Single(m => m.Name == stage[1].Name).Quiescing!);
@@ -46,7 +48,7 @@ public abstract partial class DriverContract
         Assert.NotNull(await bench.AskAsync(facts.Addresses[0].Outer, true, Stop));
         Assert.Equal(AgentCondition.Answers, (await EventuallyAnswersAsync(stage.Driver, request.Machines[0].Machine)).State);
         await bench.OrderAsync(facts.Addresses[0].Outer, "in-the-copy", Stop);
-        Assert.Equal(AgentCondition.Answers, (await stage.Driver.AskAgentAsync(stage[0], Stop)).State);
+        Assert.Equal(AgentCondition.Answers, (await stage.Driver.AskAgentAsync(stage[0], Patience, Stop)).State);
     });
 
     /// <summary>A guest that has just come up, or was just resumed, opens its channel a moment later.</summary>
@@ -55,7 +57,7 @@ public abstract partial class DriverContract
         var clock = System.Diagnostics.Stopwatch.StartNew();
         while (true)
         {
-            var facts = await driver.AskAgentAsync(machine, Stop);
+            var facts = await driver.AskAgentAsync(machine, Patience, Stop);
             if (facts.State == AgentCondition.Answers || clock.Elapsed > TimeSpan.FromSeconds(30)) return facts;
             await Eventually.PauseAsync(Stop);
         }

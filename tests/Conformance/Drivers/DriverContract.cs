@@ -169,17 +169,6 @@ public abstract partial class DriverContract
     });
 
     [Fact]
-    public Task An_agent_is_found_and_answers_a_ping_and_a_machine_that_is_not_there_has_none() => WithAsync(1, async (_, stage) =>
-    {
-        if (stage.Driver.Facet<IGuestAgents>() is not { } agents) return;
-        await EventuallyAnswersAsync(stage.Driver, stage[0]);
-        Assert.Equal(AgentState.Connected, await agents.FindAgentAsync(stage[0], Stop));
-        Assert.Equal(AgentState.None, await agents.FindAgentAsync(stage[0] with { Uuid = Guid.NewGuid() }, Stop));
-        Assert.Null(await agents.PingAgentAsync(stage[0], TimeSpan.FromSeconds(10), Stop));
-        Assert.NotNull(await agents.PingAgentAsync(stage[0] with { Uuid = Guid.NewGuid() }, TimeSpan.FromSeconds(2), Stop));
-    });
-
-    [Fact]
     public Task Files_outside_of_the_drivers_tree_are_never_deleted() => WithAsync(1, async (_, stage) =>
     {
         var adopted = stage.Machines[0].Volumes[0].Path;

@@ -79,7 +79,7 @@ public sealed class QuiesceTests(ITestOutputHelper output)
         await LibvirtBench.AgentAsync(address, "stop", Stop);
 
         // More questions than libvirtd takes of one connection, or has workers for: all else is answered before the first of them.
-        var asked = Enumerable.Range(0, 12).Select(_ => stage.Driver.AskAgentAsync(machine, Stop)).ToList();
+        var asked = Enumerable.Range(0, 12).Select(_ => stage.Driver.AskAgentAsync(machine, Patience, Stop)).ToList();
         for (var i = 0; i < 20; i++) Assert.Equal(RunState.Running, (await stage.Driver.InspectAsync(machine, Stop))!.RunState);
         Assert.NotEmpty((await stage.Driver.ExamineAsync([new(machine.Name, machine.HypervisorName)], Stop)).Machines);
         Assert.DoesNotContain(asked, a => a.IsCompleted);
@@ -103,7 +103,7 @@ public sealed class QuiesceTests(ITestOutputHelper output)
     private static async Task ReadyAsync(IHypervisorDriver driver, MachineRef machine, string what)
     {
         var clock = Stopwatch.StartNew();
-        while ((await driver.AskAgentAsync(machine, Stop)).State is var state and not AgentCondition.Answers)
+        while ((await driver.AskAgentAsync(machine, Patience, Stop)).State is var state and not AgentCondition.Answers)
         {
             Assert.True(clock.Elapsed < TimeSpan.FromSeconds(30), $"{what}: {state}");
             await WeaveHypervisor.Conformance.Eventually.PauseAsync(Stop);

@@ -91,10 +91,11 @@ public sealed class VerbTests : IAsyncLifetime
         await _service.EndAsync(await client.SnapshotAsync("lab", new(), default));
         var id = (await client.ListSnapshotsAsync("lab", default)).Single().Id;
         Assert.Null((await client.GetSnapshotAsync(id, default)).Verification);
-        _service.Host.Agents[Model.MachineName.Parse("db")] = Simulator.SimulatedAgent.Answers;
+        _service.Host.GiveAgent(Model.MachineName.Parse("db"), Simulator.SimulatedAgent.Works);
+        _service.Host.GiveAgent(Model.MachineName.Parse("web"), Simulator.SimulatedAgent.Works);
         var ended = await _service.EndAsync(await client.VerifySnapshotAsync(id, new() { Agent = new() { Machine = "db" }, TimeoutSeconds = 5 }, default));
         Assert.True(ended.Result!.Value.GetProperty("passed").GetBoolean());
-        _service.Host.Agents[Model.MachineName.Parse("db")] = Simulator.SimulatedAgent.Hangs;
+        _service.Host.GiveAgent(Model.MachineName.Parse("db"), Simulator.SimulatedAgent.Hangs);
         ended = await _service.EndAsync(await client.VerifySnapshotAsync(id, new() { Agent = new(), TimeoutSeconds = 0.3 }, default));
         Assert.False(ended.Result!.Value.GetProperty("passed").GetBoolean());
         var snapshot = await client.GetSnapshotAsync(id, default);

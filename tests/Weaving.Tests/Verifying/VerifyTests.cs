@@ -122,10 +122,10 @@ public sealed class VerifyTests
         await using var _ = world;
         var result = await world.VerifyAsync(id);
         Assert.Equal((true, VerificationLevel.Running, "running for 0 s", null), (result.Passed, result.Level, result.Probe, result.FirstReplyMs));
-        world.Host.Agents[Db] = SimulatedAgent.Answers;
-        world.Host.Agents[Web] = SimulatedAgent.Absent;
+        world.Host.GiveAgent(Db, SimulatedAgent.Works);
+        world.Host.GiveAgent(Web, SimulatedAgent.NotConnected);
         Assert.Equal((true, VerificationLevel.Agent, "guest agent of db"), Outcome(await world.VerifyAsync(id)));
-        world.Host.Agents[Web] = SimulatedAgent.Answers;
+        world.Host.GiveAgent(Web, SimulatedAgent.Works);
         Assert.Equal((true, VerificationLevel.Agent, "guest agents of web, db"), Outcome(await world.VerifyAsync(id)));
         Assert.Equal((true, VerificationLevel.Agent, "guest agents of all machines that run"), Outcome(await world.VerifyAsync(id, agents: true)));
         Assert.Equal((true, VerificationLevel.Agent, "guest agent of db"), Outcome(await world.VerifyAsync(id, agents: true, agentOf: "db")));
@@ -139,8 +139,8 @@ public sealed class VerifyTests
     {
         var (world, id) = await WithSnapshotAsync();
         await using var _ = world;
-        world.Host.Agents[Db] = SimulatedAgent.Hangs;
-        world.Host.Agents[Web] = SimulatedAgent.Answers;
+        world.Host.GiveAgent(Db, SimulatedAgent.Hangs);
+        world.Host.GiveAgent(Web, SimulatedAgent.Works);
         var operation = await world.Weaver.VerifySnapshotAsync(VerificationOf(id, agents: true, seconds: 8), Me, default);
         var began = world.Now;
         var run = world.Process.RunAsync(Lab);
@@ -148,7 +148,7 @@ public sealed class VerifyTests
         Assert.True(await run);
         var verification = await VerificationAsync(world, id);
         Assert.False(verification.Passed);
-        Assert.StartsWith("db: no answer", verification.Reason);
+        Assert.StartsWith("db: the guest agent did not answer", verification.Reason);
         Assert.InRange(verification.At - began, TimeSpan.FromSeconds(7), TimeSpan.FromSeconds(60));
         Assert.Equal(OperationState.Succeeded, (await world.Process.Journal.FindAsync(operation.Id, default))!.State);
         await world.CheckAsync();
