@@ -11,7 +11,7 @@ namespace WeaveHypervisor.Libvirt.Tests.RealMachines;
 /// Guests in the shapes that real machines have: a UEFI firmware, a TPM, several networks, a bridge of the host. The lab's guest with a second archive on its initial RAM disk, which
 /// answers on port 81 about variables and TPM, and on port 82 with its nonce.
 /// </summary>
-internal sealed class ShapeBench : LibvirtBench
+internal class ShapeBench : LibvirtBench
 {
     private readonly int _lan = RandomNumberGenerator.GetInt32(1, 255);
     private bool _bridged;
@@ -82,7 +82,7 @@ internal sealed class ShapeBench : LibvirtBench
         if (_bridged) await RunAsync(null, default, "ip", "link", "delete", Bridge);
     }
 
-    private async Task<MachineRequest> StartAsync(string role, string machine, int memory, string firmware, string arguments, string devices, bool start, CancellationToken stop)
+    private protected async Task<MachineRequest> StartAsync(string role, string machine, int memory, string firmware, string arguments, string devices, bool start, CancellationToken stop)
     {
         var guest = await GuestAsync(stop);
         var initrd = $"{Folder}/initrd";

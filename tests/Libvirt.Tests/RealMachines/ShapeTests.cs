@@ -110,4 +110,37 @@ public sealed class ShapeTests
         foreach (var machine in request.Machines) await stage.Driver.RetireAsync(machine.Machine, Stop);
         await stage.ReturnAllAsync();
     }
+
+    [Fact]
+    public async Task Machines_on_Open_vSwitch_in_a_VLAN_of_it_and_on_macvtap_have_copies_that_hear_each_other_there()
+    {
+        await using var bench = new SwitchBench();
+        await using var stage = new DriverStage(bench, Stop);
+        await stage.AdoptAsync(await bench.GiveSwitchedMachinesAsync(Stop));
+        var networks = stage.Examined.Blueprint.Networks.ToDictionary(n => n.Name.Text, n => n.Gateway);
+        Assert.Equal((4, bench.LanAddress(1), null, bench.CardAddress(1)), (networks.Count, networks[bench.Switch], networks[bench.Switch + "-vlan7"], networks[bench.Card]));
+        Assert.Equal([bench.LanAddress(22), null, bench.CardAddress(22)], stage.Examined.Blueprint.Machines[1].Nics.Select(n => n.Addresses.SingleOrDefault()));
+        var (near, far) = ((await bench.AskAsync(bench.LanAddress(21), true, Stop))!.Nonce, (await bench.AskAsync(bench.LanAddress(22), true, Stop))!.Nonce);
+        string[] others = [bench.LanAddress(22), bench.TaggedAddress(22), bench.CardAddress(22)];
+        foreach (var other in others) Assert.Equal(far, await ShapeBench.HeardAsync(stage.AddressOf(0), other, 82, Stop));
+
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var (_, facts, request) = await stage.PrepareCopyAsync(capture, result);
+        await stage.Driver.InstantiateAsync(request, null, Stop);
+        // From the host a copy answers where the host has an address on its wire.
+        string Outer(string inner) => facts.Addresses.Single(a => a.Inner == inner).Outer;
+        foreach (var (inner, nonce) in new[] { (stage.AddressOf(0), near), (bench.LanAddress(21), near), (bench.CardAddress(21), near), (bench.LanAddress(22), far), (bench.CardAddress(22), far) })
+            Assert.Equal(nonce, (await bench.AskAsync(Outer(inner), true, Stop))!.Nonce);
+        Assert.DoesNotContain(facts.Addresses, a => a.Inner == bench.TaggedAddress(21));
+
+        // The copies hear each other on all three wires, and not the originals, of which one ends now.
+        await bench.KillAsync(stage[1], Stop);
+        foreach (var other in others)
+        {
+            Assert.Equal(far, await ShapeBench.HeardAsync(Outer(stage.AddressOf(0)), other, 82, Stop));
+            Assert.Equal("", await ShapeBench.HeardAsync(stage.AddressOf(0), other, 82, Stop));
+        }
+        foreach (var machine in request.Machines) await stage.Driver.RetireAsync(machine.Machine, Stop);
+        await stage.ReturnAllAsync();
+    }
 }
