@@ -15,6 +15,7 @@ public static class QemuImg
 {
     public static string Run(params string[] arguments) => Start("/usr/bin/qemu-img", arguments);
     public static string Io(string path, string command) => Start("/usr/bin/qemu-io", "-f", "qcow2", "-c", command, path);
+    public static string VhdxIo(string path, string command) => Start("/usr/bin/qemu-io", "-f", "vhdx", "-c", command, path);
 
     /// <summary>Whether qemu-img opens the image.</summary>
     public static bool Opens(string path)

@@ -1,0 +1,231 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using WeaveHypervisor.Model;
+using static WeaveHypervisor.Disks.Vhdx.VhdxFormat;
+
+namespace WeaveHypervisor.Disks.Vhdx;
+
+/// <summary>
+/// A VHDX file as one layer: fixed, dynamic or differencing. A log that waits to be replayed is replayed in memory, the file is never written.
+/// Blocks that are undefined or unmapped read as zeroes, whatever the parent holds.
+/// </summary>
+internal sealed class VhdxImage : LayerImage
+{
+    /// <summary>Bytes that are read at once where all that is asked for is in one piece.</summary>
+    private const int HeaderBytes = RegionTableSize * 5;
+
+    private readonly VhdxPages _pages;
+    private readonly VhdxGeometry _geometry;
+    private readonly VhdxRegion _log;
+
+    private VhdxImage(VhdxFile file, VhdxHeader header, int headerSlot, VhdxRegionTable regions, VhdxMetadata metadata)
+    {
+        (File, Header, HeaderSlot, Regions, Metadata) = (file, header, headerSlot, regions, metadata);
+        _pages = new(file);
+        _geometry = metadata.Geometry;
+        _log = LogOf(header);
+    }
+
+    internal VhdxFile File { get; }
+    internal VhdxHeader Header { get; }
+    /// <summary>0 or 1: which of the two headers is the current one.</summary>
+    internal int HeaderSlot { get; }
+    internal VhdxRegionTable Regions { get; }
+    internal VhdxMetadata Metadata { get; }
+    internal VhdxRegion Log => _log;
+
+    public override string Path => File.Path;
+    public override DiskFormat Format => DiskFormat.Vhdx;
+    public override long Capacity => _geometry.Capacity;
+    public override ParentLink? Parent => Metadata.Parent is { } parent ? new(parent.Names, DiskFormat.Vhdx, parent.Linkage) : null;
+
+    /// <summary>
+    /// Opens the file read-only. InvalidRequest: it is no VHDX file. Unsupported: it is one, of a kind that is not read. DataLoss: it is damaged or
+    /// made to mislead, or its log cannot be followed.
+    /// </summary>
+    public static async ValueTask<VhdxImage> OpenAsync(string path, CancellationToken stop)
+    {
+        var (handle, facts) = FileFacts.OpenRegular(path);
+        var file = new VhdxFile(handle, facts.Length, path);
+        try
+        {
+            if (facts.Length > MaxFileLength) throw Unsupported(path, $"its file has {facts.Length} bytes; {MaxFileLength} are read");
+            return await OpenAsync(file, facts.Length, stop);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    private static async ValueTask<VhdxImage> OpenAsync(VhdxFile file, long length, CancellationToken stop)
+    {
+        var path = file.Path;
+        var bytes = new byte[HeaderBytes];
+        var there = (int)Math.Min(length, bytes.Length);
+        await file.ReadAsync(0, bytes.AsMemory(0, there), "the header section", stop);
+        if (!bytes.AsSpan().StartsWith(FileSignature))
+            throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(path)} was declared to be VHDX, but is not.", "Declare the format that the file has.");
+        if (there < bytes.Length) throw Damaged(path, "it ends within its header section");
+
+        var (header, slot) = VhdxHeader.Choose(VhdxHeader.TryParse(bytes.AsSpan(FirstHeader)), VhdxHeader.TryParse(bytes.AsSpan(SecondHeader)), path);
+        if (header.LogGuid != Guid.Empty)
+        {
+            var replay = await VhdxLog.ReadAsync(file, header, stop);
+            replay.Apply(0, bytes);
+            file.Replay(replay);
+        }
+        var table = bytes.AsMemory(FirstRegionTable, RegionTableSize);
+        if (!VhdxRegionTable.IsIntact(table.Span)) table = bytes.AsMemory(SecondRegionTable, RegionTableSize);
+        if (!VhdxRegionTable.IsIntact(table.Span)) throw Damaged(path, "neither of its region tables is intact");
+        var regions = VhdxRegionTable.Parse(table.Span, LogOf(header), path);
+        var metadata = await VhdxMetadata.ReadAsync(file, regions.Metadata, stop);
+        var needed = metadata.Geometry.BatEntries * sizeof(ulong);
+        if (needed > regions.Bat.Length || regions.Bat.Offset + needed > file.Length)
+            throw Damaged(path, $"its BAT of {regions.Bat.Length} bytes at {regions.Bat.Offset} is too small, or outside of the file, for {metadata.Geometry.BatEntries} entries");
+        return new(file, header, slot, regions, metadata);
+    }
+
+    private static VhdxRegion LogOf(VhdxHeader header) => new((long)header.LogOffset, header.LogLength);
+
+    public override void VerifyParent(LayerImage parent)
+    {
+        if (Metadata.Parent is not { } locator) throw new WeaveException(Fault.Internal, $"{Ids.Quote(Path)} has no parent to verify.");
+        if (parent is not VhdxImage vhdx)
+            throw new WeaveException(Fault.DataLoss, $"{Ids.Quote(parent.Path)} is not the parent of {Ids.Quote(Path)}: it is no VHDX image.", "Point at the VHDX file that the differencing disk was made on.");
+        if (vhdx.Header.DataWriteGuid != locator.Linkage && vhdx.Header.DataWriteGuid != locator.Linkage2)
+            throw new WeaveException(Fault.DataLoss, $"{Ids.Quote(parent.Path)} is not the parent of {Ids.Quote(Path)}, or has been written to since: its data identity is {vhdx.Header.DataWriteGuid}, and {locator.Linkage} is needed.",
+                "Bring back the parent as it was when the differencing disk was made.");
+    }
+
+    public override async IAsyncEnumerable<Extent> MapAsync(long offset, long length, [EnumeratorCancellation] CancellationToken stop)
+    {
+        RefuseOutside(offset, length);
+        var (at, end) = (offset, offset + length);
+        Extent? pending = null;
+        while (at < end)
+        {
+            stop.ThrowIfCancellationRequested();
+            var next = await LocateAsync(at, end - at, stop);
+            at = next.End;
+            if (pending is { } before && before.Kind == next.Kind && (next.FileOffset < 0 ? before.FileOffset < 0 : before.FileOffset + before.Length == next.FileOffset))
+            {
+                pending = before with { Length = before.Length + next.Length };
+                continue;
+            }
+            if (pending is { } done) yield return done;
+            pending = next;
+        }
+        if (pending is { } last) yield return last;
+    }
+
+    public override async ValueTask ReadAsync(long offset, Memory<byte> into, CancellationToken stop)
+    {
+        RefuseOutside(offset, into.Length);
+        for (var done = 0; done < into.Length;)
+        {
+            var (kind, at, length) = await PlaceAsync(offset + done, into.Length - done, stop);
+            if (kind != ExtentKind.Data) throw new WeaveException(Fault.Internal, $"{Ids.Quote(Path)} holds no data at {offset + done}.");
+            await File.ReadAsync(at, into.Slice(done, (int)length), "a payload block", stop);
+            done += (int)length;
+        }
+    }
+
+    public override ValueTask DisposeAsync()
+    {
+        File.Dispose();
+        return default;
+    }
+
+    private void RefuseOutside(long offset, long length)
+    {
+        if (offset < 0 || length < 0 || offset > Capacity - length) throw new WeaveException(Fault.Internal, $"{length} bytes at {offset} are outside of {Ids.Quote(Path)}, a disk of {Capacity} bytes.");
+    }
+
+    /// <summary>What the image says from <paramref name="at"/> on, as far as it says the same; blocks that say nothing are passed over a page of the BAT at a time.</summary>
+    private async ValueTask<Extent> LocateAsync(long at, long most, CancellationToken stop)
+    {
+        var (kind, fileOffset, length) = await PlaceAsync(at, most, stop);
+        if (kind == ExtentKind.Data) return new(at, length, kind, File.IsReplayed ? -1 : fileOffset);
+        if ((at + length) % _geometry.BlockSize != 0 || length == most) return new(at, length, kind);
+        var block = (at + length) / _geometry.BlockSize;
+        var same = await SameBlocksAsync(block, kind, stop);
+        return new(at, Math.Min(most, length + same * _geometry.BlockSize), kind);
+    }
+
+    /// <summary>How many of the blocks from there on, within one page of the BAT, say <paramref name="kind"/> as a whole.</summary>
+    private async ValueTask<long> SameBlocksAsync(long block, ExtentKind kind, CancellationToken stop)
+    {
+        var entry = _geometry.EntryOfBlock(block);
+        var at = Regions.Bat.Offset + entry * sizeof(ulong);
+        if (entry >= _geometry.BatEntries) return 0;
+        var page = await _pages.GetAsync(at, "the BAT", stop);
+        var entries = MemoryMarshal.Cast<byte, ulong>(page)[(int)(at % VhdxPages.PageSize / sizeof(ulong))..];
+        // Up to the next bitmap's entry, which is another thing.
+        var most = (int)Math.Min(Math.Min(entries.Length, _geometry.Blocks - block), _geometry.ChunkRatio - block % _geometry.ChunkRatio);
+        var count = 0;
+        while (count < most && new VhdxBatEntry(entries[count]) is { HasBlock: false, IsReserved: false } one && KindOf(one.State) == kind) count++;
+        return count;
+    }
+
+    /// <summary>A dynamic disk says zero where it holds nothing: there is nothing below it that could be asked.</summary>
+    private ExtentKind KindOf(VhdxBlockState state) => state == VhdxBlockState.NotPresent && _geometry.HasParent ? ExtentKind.Inherited : ExtentKind.Zero;
+
+    /// <summary>Where the byte at <paramref name="at"/> is, and for how many more, at most to the end of its block, the same goes.</summary>
+    private async ValueTask<(ExtentKind Kind, long FileOffset, long Length)> PlaceAsync(long at, long most, CancellationToken stop)
+    {
+        var (block, within) = Math.DivRem(at, _geometry.BlockSize);
+        var length = Math.Min(most, _geometry.VisibleBytes(block) - within);
+        var entry = await EntryAsync(_geometry.EntryOfBlock(block), stop);
+        if (entry.IsReserved) throw Damaged(Path, $"block {block} has the reserved state {entry.Value & 7}");
+        if (!entry.HasBlock) return (KindOf(entry.State), -1, length);
+        var start = Checked(entry, _geometry.VisibleBytes(block), $"block {block}");
+        if (entry.State == VhdxBlockState.Present) return (ExtentKind.Data, start + within, length);
+        if (!_geometry.HasParent) throw Damaged(Path, $"block {block} is present in part, but the disk has no parent");
+        var chunk = block / _geometry.ChunkRatio;
+        var bitmap = await EntryAsync(_geometry.EntryOfBitmap(chunk), stop);
+        if ((bitmap.Value & 7) != (ulong)VhdxBlockState.Present) throw Damaged(Path, $"block {block} is present in part, but its chunk {chunk} has no sector bitmap");
+        var bits = Checked(bitmap, SectorBitmapSize, $"the sector bitmap of chunk {chunk}") + _geometry.BitmapByteOf(block);
+        var (isHere, same) = await BitsAsync(bits, within / _geometry.LogicalSectorSize, (within + length - 1) / _geometry.LogicalSectorSize + 1, stop);
+        length = Math.Min(length, same * _geometry.LogicalSectorSize - within % _geometry.LogicalSectorSize);
+        return isHere ? (ExtentKind.Data, start + within, length) : (ExtentKind.Inherited, -1, length);
+    }
+
+    internal async ValueTask<VhdxBatEntry> EntryAsync(long index, CancellationToken stop)
+    {
+        var at = Regions.Bat.Offset + index * sizeof(ulong);
+        return new(U64(await _pages.GetAsync(at, "the BAT", stop), (int)(at % VhdxPages.PageSize)));
+    }
+
+    /// <summary>The file offset of a block that is there, <paramref name="length"/> bytes of which matter.</summary>
+    private long Checked(VhdxBatEntry entry, long length, string what)
+    {
+        if (entry.FileOffset < HeaderSection || entry.FileOffset > (ulong)File.Length || length > File.Length - (long)entry.FileOffset)
+            throw Damaged(Path, $"{what} is at {entry.FileOffset}, outside of its {File.Length} bytes");
+        var offset = (long)entry.FileOffset;
+        if (_log.Overlaps(offset, length) || Regions.Bat.Overlaps(offset, length) || Regions.Metadata.Overlaps(offset, length))
+            throw Damaged(Path, $"{what} is at {offset}, where its log, BAT or metadata are");
+        return offset;
+    }
+
+    /// <summary>The bit of sector <paramref name="sector"/> of a block, and how many sectors from there on, up to <paramref name="end"/>, have the same; perhaps fewer at a page's end.</summary>
+    private async ValueTask<(bool IsSet, long Sectors)> BitsAsync(long firstByte, long sector, long end, CancellationToken stop)
+    {
+        var at = firstByte + sector / 8;
+        var page = await _pages.GetAsync(at, "a sector bitmap", stop);
+        var bytes = page.AsSpan((int)(at % VhdxPages.PageSize));
+        var (bit, most) = ((int)(sector % 8), end - sector);
+        var isSet = (bytes[0] >> bit & 1) != 0;
+        var same = isSet ? byte.MaxValue : (byte)0;
+        long count = 0;
+        while (count < most && bit < 8 && ((bytes[0] >> bit & 1) != 0) == isSet) (count, bit) = (count + 1, bit + 1);
+        if (bit < 8 || count >= most) return (isSet, Math.Min(count, most));
+        var rest = bytes[1..];
+        var whole = rest.IndexOfAnyExcept(same) is var other and >= 0 ? other : rest.Length;
+        count += whole * 8L;
+        if (whole < rest.Length)
+            for (var i = 0; i < 8 && (rest[whole] >> i & 1) != 0 == isSet; i++) count++;
+        return (isSet, Math.Min(count, most));
+    }
+}
