@@ -14,6 +14,8 @@ internal abstract class LayerImage : IAsyncDisposable
     public abstract long Capacity { get; }
     /// <summary>What the image says of its parent; null where it has none.</summary>
     public abstract ParentLink? Parent { get; }
+    /// <summary>Kind, length, allocated bytes and identity of the image's file, best as they were when it was opened.</summary>
+    public virtual FileFacts Facts => FileFacts.Read(Path);
 
     /// <summary>
     /// What the image says of the range, which lies within the capacity: first extent begins at <paramref name="offset"/>, the last one ends at <c>offset + length</c>.
@@ -21,8 +23,29 @@ internal abstract class LayerImage : IAsyncDisposable
     /// </summary>
     public abstract IAsyncEnumerable<Extent> MapAsync(long offset, long length, CancellationToken stop);
 
+    /// <summary>
+    /// The same as <see cref="MapAsync(long, long, CancellationToken)"/>, a part at a time: fills <paramref name="into"/> with extents from <paramref name="offset"/> on, ending at
+    /// <paramref name="end"/> or earlier where there is no more room, and answers how many there are, at least one. The last one may go on in the next part.
+    /// </summary>
+    public virtual async ValueTask<int> MapAsync(long offset, long end, Memory<Extent> into, CancellationToken stop)
+    {
+        var count = 0;
+        await foreach (var extent in MapAsync(offset, end - offset, stop).ConfigureAwait(false))
+        {
+            into.Span[count++] = extent;
+            if (count == into.Length) break;
+        }
+        return count;
+    }
+
     /// <summary>Reads bytes of which <see cref="MapAsync"/> says that they are <see cref="ExtentKind.Data"/>. Others are refused (Internal).</summary>
     public abstract ValueTask ReadAsync(long offset, Memory<byte> into, CancellationToken stop);
+
+    /// <summary>Reads from the start of an extent that this image has mapped; the whole extent need not be read. Spares formats that know the place in the file a second look-up.</summary>
+    public virtual ValueTask ReadAsync(in Extent extent, Memory<byte> into, CancellationToken stop) => ReadAsync(extent.Offset, into, stop);
+
+    /// <summary>Conflict where somebody has written to the file since it was opened.</summary>
+    public virtual void EnsureUnchanged() { }
 
     /// <summary>Checks that a file which was found under the names of <see cref="Parent"/> is the parent that this image was made on, as far as the format can tell. DataLoss where it is not.</summary>
     public virtual void VerifyParent(LayerImage parent) { }

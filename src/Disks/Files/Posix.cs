@@ -77,8 +77,12 @@ internal static partial class Posix
         [FieldOffset(32)] public ulong Inode;
         [FieldOffset(40)] public ulong Size;
         [FieldOffset(48)] public ulong Blocks;
+        [FieldOffset(112)] public long ModifiedSeconds;
+        [FieldOffset(120)] public uint ModifiedRest;
         [FieldOffset(136)] public uint DeviceMajor;
         [FieldOffset(140)] public uint DeviceMinor;
+        /// <summary>Since 1970; the kernel counts in steps of its clock tick, 1 to 10 ms.</summary>
+        public readonly long ModifiedNanoseconds => ModifiedSeconds * 1_000_000_000 + ModifiedRest;
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
