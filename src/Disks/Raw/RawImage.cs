@@ -46,14 +46,14 @@ internal sealed class RawImage : LayerImage
     private bool Step(ref ExtentList list, Span<Extent> into)
     {
         var at = list.At;
-        if (OperatingSystem.IsWindows()) return list.Add(into, 0, Capacity, ExtentKind.Data, 0);
+        if (OperatingSystem.IsWindows()) return at < _file.Length ? list.Add(into, 0, _file.Length, ExtentKind.Data, 0) : list.Add(into, at, Capacity - at, ExtentKind.Zero, at);
         var what = $"read the map of {Ids.QuotePath(Path)}";
         var data = at >= _file.Length ? null : Posix.SeekData(_file.Handle, at, what);
-        // File systems count in blocks of their own, of whole sectors; only the end of a file is where it wants to be.
+        // The rest of the last sector, which the file does not have, is a hole too.
         if (data is not { } start) return list.Add(into, at, Capacity - at, ExtentKind.Zero, at);
         if (start > at) return list.Add(into, at, start - at, ExtentKind.Zero, at);
         var hole = Posix.SeekHole(_file.Handle, at, what);
-        return list.Add(into, at, (hole >= _file.Length ? Capacity : hole) - at, ExtentKind.Data, at);
+        return list.Add(into, at, Math.Min(hole, _file.Length) - at, ExtentKind.Data, at);
     }
 
     public override ValueTask ReadAsync(long offset, Memory<byte> into, CancellationToken stop) => _file.ReadAsync(offset, into, stop);
