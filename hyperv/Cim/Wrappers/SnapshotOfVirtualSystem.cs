@@ -1,0 +1,10 @@
+// Written from hyperv/Cim/Schema/schema.json by tests/Cim.Tests (WEAVE_GOLDEN=renew).
+namespace WeaveHypervisor.HyperV.Cim.Wrappers;
+
+/// <summary>Names and calls of <c>Msvm_SnapshotOfVirtualSystem</c>.</summary>
+public static class SnapshotOfVirtualSystem
+{
+    public const string ClassName = "Msvm_SnapshotOfVirtualSystem";
+    public static readonly CimProperty<CimPath> Antecedent = new("Antecedent");
+    public static readonly CimProperty<CimPath> Dependent = new("Dependent");
+}
