@@ -32,6 +32,17 @@ internal sealed class BoundedCache<TValue>(long budget) where TValue : class
         }
     }
 
+    /// <summary>Forgets a value; not there: nothing.</summary>
+    public void Remove(object owner, long place)
+    {
+        lock (_gate)
+        {
+            if (!_entries.Remove(new(owner, place), out var node)) return;
+            _recent.Remove(node);
+            _bytes -= node.Value.Bytes;
+        }
+    }
+
     public void Put(object owner, long place, TValue value, long bytes)
     {
         var key = new Key(owner, place);
@@ -58,4 +69,6 @@ internal sealed class ChainCaches
     public BoundedCache<ulong[]> Tables { get; } = new(24 << 20);
     /// <summary>4 MiB: two decompressed clusters of the largest size.</summary>
     public BoundedCache<byte[]> Clusters { get; } = new(4 << 20);
+    /// <summary>16 MiB: a page of the BAT for each of 200 VHDX layers, and some of their bitmaps.</summary>
+    public BoundedCache<byte[]> Pages { get; } = new(16 << 20);
 }

@@ -16,7 +16,7 @@ internal static class LayerImages
         {
             DiskFormat.Raw => RawImage.Open(path),
             DiskFormat.Qcow2 => Qcow2Image.Open(path, caches),
-            DiskFormat.Vhdx => await VhdxImage.OpenAsync(path, stop).ConfigureAwait(false),
+            DiskFormat.Vhdx => await VhdxImage.OpenAsync(path, caches, stop).ConfigureAwait(false),
             _ => throw new WeaveException(Fault.Internal, $"{Ids.QuotePath(path)} is of the unknown format {format}."),
         };
     }

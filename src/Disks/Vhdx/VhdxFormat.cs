@@ -62,8 +62,8 @@ internal static class VhdxFormat
     }
 
     public static WeaveException Damaged(string path, string what) =>
-        new(Fault.DataLoss, $"The VHDX image {Ids.Quote(path)} is damaged: {what}.", "Restore it from a copy.");
+        new(Fault.DataLoss, $"The VHDX image {Ids.QuotePath(path)} is damaged: {what}.", "Restore it from a copy.");
 
     public static WeaveException Unsupported(string path, string what) =>
-        new(Fault.Unsupported, $"The VHDX image {Ids.Quote(path)} cannot be read: {what}.", "Convert it on a host that can open it.");
+        new(Fault.Unsupported, $"The VHDX image {Ids.QuotePath(path)} cannot be read: {what}.", "Convert it on a host that can open it.");
 }

@@ -14,14 +14,12 @@ internal sealed class VhdxImage : LayerImage
     /// <summary>Bytes that are read at once where all that is asked for is in one piece.</summary>
     private const int HeaderBytes = RegionTableSize * 5;
 
-    private readonly VhdxPages _pages;
     private readonly VhdxGeometry _geometry;
     private readonly VhdxRegion _log;
 
     private VhdxImage(VhdxFile file, VhdxHeader header, int headerSlot, VhdxRegionTable regions, VhdxMetadata metadata)
     {
         (File, Header, HeaderSlot, Regions, Metadata) = (file, header, headerSlot, regions, metadata);
-        _pages = new(file);
         _geometry = metadata.Geometry;
         _log = LogOf(header);
     }
@@ -35,6 +33,7 @@ internal sealed class VhdxImage : LayerImage
     internal VhdxRegion Log => _log;
 
     public override string Path => File.Path;
+    public override FileFacts Facts => File.File.Facts;
     public override DiskFormat Format => DiskFormat.Vhdx;
     public override long Capacity => _geometry.Capacity;
     public override ParentLink? Parent => Metadata.Parent is { } parent ? new(parent.Names, DiskFormat.Vhdx, parent.Linkage) : null;
@@ -43,14 +42,13 @@ internal sealed class VhdxImage : LayerImage
     /// Opens the file read-only. InvalidRequest: it is no VHDX file. Unsupported: it is one, of a kind that is not read. DataLoss: it is damaged or
     /// made to mislead, or its log cannot be followed.
     /// </summary>
-    public static async ValueTask<VhdxImage> OpenAsync(string path, CancellationToken stop)
+    public static async ValueTask<VhdxImage> OpenAsync(string path, ChainCaches caches, CancellationToken stop)
     {
-        var (handle, facts) = FileFacts.OpenRegular(path);
-        var file = new VhdxFile(handle, facts.Length, path);
+        var file = ImageFile.Open(path);
         try
         {
-            if (facts.Length > MaxFileLength) throw Unsupported(path, $"its file has {facts.Length} bytes; {MaxFileLength} are read");
-            return await OpenAsync(file, facts.Length, stop);
+            if (file.Length > MaxFileLength) throw Unsupported(path, $"its file has {file.Length} bytes; {MaxFileLength} are read");
+            return await OpenAsync(new VhdxFile(file, caches), file.Length, stop).ConfigureAwait(false);
         }
         catch
         {
@@ -59,20 +57,23 @@ internal sealed class VhdxImage : LayerImage
         }
     }
 
+    /// <summary>The same with caches of its own.</summary>
+    public static ValueTask<VhdxImage> OpenAsync(string path, CancellationToken stop) => OpenAsync(path, new ChainCaches(), stop);
+
     private static async ValueTask<VhdxImage> OpenAsync(VhdxFile file, long length, CancellationToken stop)
     {
         var path = file.Path;
         var bytes = new byte[HeaderBytes];
         var there = (int)Math.Min(length, bytes.Length);
-        await file.ReadAsync(0, bytes.AsMemory(0, there), "the header section", stop);
+        await file.ReadAsync(0, bytes.AsMemory(0, there), "the header section", stop).ConfigureAwait(false);
         if (!bytes.AsSpan().StartsWith(FileSignature))
-            throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(path)} was declared to be VHDX, but is not.", "Declare the format that the file has.");
+            throw new WeaveException(Fault.InvalidRequest, $"{Ids.QuotePath(path)} was declared to be VHDX, but is not.", "Declare the format that the file has.");
         if (there < bytes.Length) throw Damaged(path, "it ends within its header section");
 
         var (header, slot) = VhdxHeader.Choose(VhdxHeader.TryParse(bytes.AsSpan(FirstHeader)), VhdxHeader.TryParse(bytes.AsSpan(SecondHeader)), path);
         if (header.LogGuid != Guid.Empty)
         {
-            var replay = await VhdxLog.ReadAsync(file, header, stop);
+            var replay = await VhdxLog.ReadAsync(file, header, stop).ConfigureAwait(false);
             replay.Apply(0, bytes);
             file.Replay(replay);
         }
@@ -80,7 +81,7 @@ internal sealed class VhdxImage : LayerImage
         if (!VhdxRegionTable.IsIntact(table.Span)) table = bytes.AsMemory(SecondRegionTable, RegionTableSize);
         if (!VhdxRegionTable.IsIntact(table.Span)) throw Damaged(path, "neither of its region tables is intact");
         var regions = VhdxRegionTable.Parse(table.Span, LogOf(header), path);
-        var metadata = await VhdxMetadata.ReadAsync(file, regions.Metadata, stop);
+        var metadata = await VhdxMetadata.ReadAsync(file, regions.Metadata, stop).ConfigureAwait(false);
         var needed = metadata.Geometry.BatEntries * sizeof(ulong);
         if (needed > regions.Bat.Length || regions.Bat.Offset + needed > file.Length)
             throw Damaged(path, $"its BAT of {regions.Bat.Length} bytes at {regions.Bat.Offset} is too small, or outside of the file, for {metadata.Geometry.BatEntries} entries");
@@ -91,11 +92,11 @@ internal sealed class VhdxImage : LayerImage
 
     public override void VerifyParent(LayerImage parent)
     {
-        if (Metadata.Parent is not { } locator) throw new WeaveException(Fault.Internal, $"{Ids.Quote(Path)} has no parent to verify.");
+        if (Metadata.Parent is not { } locator) throw new WeaveException(Fault.Internal, $"{Ids.QuotePath(Path)} has no parent to verify.");
         if (parent is not VhdxImage vhdx)
-            throw new WeaveException(Fault.DataLoss, $"{Ids.Quote(parent.Path)} is not the parent of {Ids.Quote(Path)}: it is no VHDX image.", "Point at the VHDX file that the differencing disk was made on.");
+            throw new WeaveException(Fault.DataLoss, $"{Ids.QuotePath(parent.Path)} is not the parent of {Ids.QuotePath(Path)}: it is no VHDX image.", "Point at the VHDX file that the differencing disk was made on.");
         if (vhdx.Header.DataWriteGuid != locator.Linkage && vhdx.Header.DataWriteGuid != locator.Linkage2)
-            throw new WeaveException(Fault.DataLoss, $"{Ids.Quote(parent.Path)} is not the parent of {Ids.Quote(Path)}, or has been written to since: its data identity is {vhdx.Header.DataWriteGuid}, and {locator.Linkage} is needed.",
+            throw new WeaveException(Fault.DataLoss, $"{Ids.QuotePath(parent.Path)} is not the parent of {Ids.QuotePath(Path)}, or has been written to since: its data identity is {vhdx.Header.DataWriteGuid}, and {locator.Linkage} is needed.",
                 "Bring back the parent as it was when the differencing disk was made.");
     }
 
@@ -107,9 +108,9 @@ internal sealed class VhdxImage : LayerImage
         while (at < end)
         {
             stop.ThrowIfCancellationRequested();
-            var next = await LocateAsync(at, end - at, stop);
+            var next = await LocateAsync(at, end - at, stop).ConfigureAwait(false);
             at = next.End;
-            if (pending is { } before && before.Kind == next.Kind && (next.FileOffset < 0 ? before.FileOffset < 0 : before.FileOffset + before.Length == next.FileOffset))
+            if (pending is { } before && before.GoesOnWith(next))
             {
                 pending = before with { Length = before.Length + next.Length };
                 continue;
@@ -125,12 +126,17 @@ internal sealed class VhdxImage : LayerImage
         RefuseOutside(offset, into.Length);
         for (var done = 0; done < into.Length;)
         {
-            var (kind, at, length) = await PlaceAsync(offset + done, into.Length - done, stop);
-            if (kind != ExtentKind.Data) throw new WeaveException(Fault.Internal, $"{Ids.Quote(Path)} holds no data at {offset + done}.");
-            await File.ReadAsync(at, into.Slice(done, (int)length), "a payload block", stop);
+            var (kind, at, length) = await PlaceAsync(offset + done, into.Length - done, stop).ConfigureAwait(false);
+            if (kind != ExtentKind.Data) throw new WeaveException(Fault.Internal, $"{Ids.QuotePath(Path)} holds no data at {offset + done}.");
+            await File.ReadAsync(at, into.Slice(done, (int)length), "a payload block", stop).ConfigureAwait(false);
             done += (int)length;
         }
     }
+
+    public override ValueTask ReadAsync(in Extent extent, Memory<byte> into, CancellationToken stop) =>
+        extent.FileOffset < 0 ? ReadAsync(extent.Offset, into, stop) : File.ReadAsync(extent.FileOffset, into, "a payload block", stop);
+
+    public override void EnsureUnchanged() => File.File.EnsureUnchanged();
 
     public override ValueTask DisposeAsync()
     {
@@ -140,17 +146,17 @@ internal sealed class VhdxImage : LayerImage
 
     private void RefuseOutside(long offset, long length)
     {
-        if (offset < 0 || length < 0 || offset > Capacity - length) throw new WeaveException(Fault.Internal, $"{length} bytes at {offset} are outside of {Ids.Quote(Path)}, a disk of {Capacity} bytes.");
+        if (offset < 0 || length < 0 || offset > Capacity - length) throw new WeaveException(Fault.Internal, $"{length} bytes at {offset} are outside of {Ids.QuotePath(Path)}, a disk of {Capacity} bytes.");
     }
 
     /// <summary>What the image says from <paramref name="at"/> on, as far as it says the same; blocks that say nothing are passed over a page of the BAT at a time.</summary>
     private async ValueTask<Extent> LocateAsync(long at, long most, CancellationToken stop)
     {
-        var (kind, fileOffset, length) = await PlaceAsync(at, most, stop);
+        var (kind, fileOffset, length) = await PlaceAsync(at, most, stop).ConfigureAwait(false);
         if (kind == ExtentKind.Data) return new(at, length, kind, File.IsReplayed ? -1 : fileOffset);
         if ((at + length) % _geometry.BlockSize != 0 || length == most) return new(at, length, kind);
         var block = (at + length) / _geometry.BlockSize;
-        var same = await SameBlocksAsync(block, kind, stop);
+        var same = await SameBlocksAsync(block, kind, stop).ConfigureAwait(false);
         return new(at, Math.Min(most, length + same * _geometry.BlockSize), kind);
     }
 
@@ -160,8 +166,8 @@ internal sealed class VhdxImage : LayerImage
         var entry = _geometry.EntryOfBlock(block);
         var at = Regions.Bat.Offset + entry * sizeof(ulong);
         if (entry >= _geometry.BatEntries) return 0;
-        var page = await _pages.GetAsync(at, "the BAT", stop);
-        var entries = MemoryMarshal.Cast<byte, ulong>(page)[(int)(at % VhdxPages.PageSize / sizeof(ulong))..];
+        var page = await File.PageAsync(at, "the BAT", stop).ConfigureAwait(false);
+        var entries = MemoryMarshal.Cast<byte, ulong>(page)[(int)(at % VhdxFile.PageSize / sizeof(ulong))..];
         // Up to the next bitmap's entry, which is another thing.
         var most = (int)Math.Min(Math.Min(entries.Length, _geometry.Blocks - block), _geometry.ChunkRatio - block % _geometry.ChunkRatio);
         var count = 0;
@@ -177,17 +183,17 @@ internal sealed class VhdxImage : LayerImage
     {
         var (block, within) = Math.DivRem(at, _geometry.BlockSize);
         var length = Math.Min(most, _geometry.VisibleBytes(block) - within);
-        var entry = await EntryAsync(_geometry.EntryOfBlock(block), stop);
+        var entry = await EntryAsync(_geometry.EntryOfBlock(block), stop).ConfigureAwait(false);
         if (entry.IsReserved) throw Damaged(Path, $"block {block} has the reserved state {entry.Value & 7}");
         if (!entry.HasBlock) return (KindOf(entry.State), -1, length);
         var start = Checked(entry, _geometry.VisibleBytes(block), $"block {block}");
         if (entry.State == VhdxBlockState.Present) return (ExtentKind.Data, start + within, length);
         if (!_geometry.HasParent) throw Damaged(Path, $"block {block} is present in part, but the disk has no parent");
         var chunk = block / _geometry.ChunkRatio;
-        var bitmap = await EntryAsync(_geometry.EntryOfBitmap(chunk), stop);
+        var bitmap = await EntryAsync(_geometry.EntryOfBitmap(chunk), stop).ConfigureAwait(false);
         if ((bitmap.Value & 7) != (ulong)VhdxBlockState.Present) throw Damaged(Path, $"block {block} is present in part, but its chunk {chunk} has no sector bitmap");
         var bits = Checked(bitmap, SectorBitmapSize, $"the sector bitmap of chunk {chunk}") + _geometry.BitmapByteOf(block);
-        var (isHere, same) = await BitsAsync(bits, within / _geometry.LogicalSectorSize, (within + length - 1) / _geometry.LogicalSectorSize + 1, stop);
+        var (isHere, same) = await BitsAsync(bits, within / _geometry.LogicalSectorSize, (within + length - 1) / _geometry.LogicalSectorSize + 1, stop).ConfigureAwait(false);
         length = Math.Min(length, same * _geometry.LogicalSectorSize - within % _geometry.LogicalSectorSize);
         return isHere ? (ExtentKind.Data, start + within, length) : (ExtentKind.Inherited, -1, length);
     }
@@ -195,8 +201,11 @@ internal sealed class VhdxImage : LayerImage
     internal async ValueTask<VhdxBatEntry> EntryAsync(long index, CancellationToken stop)
     {
         var at = Regions.Bat.Offset + index * sizeof(ulong);
-        return new(U64(await _pages.GetAsync(at, "the BAT", stop), (int)(at % VhdxPages.PageSize)));
+        return new(U64(await File.PageAsync(at, "the BAT", stop).ConfigureAwait(false), (int)(at % VhdxFile.PageSize)));
     }
+
+    /// <summary>Metadata of that range have changed.</summary>
+    internal void Forget(long offset, long length) => File.Forget(offset, length);
 
     /// <summary>The file offset of a block that is there, <paramref name="length"/> bytes of which matter.</summary>
     private long Checked(VhdxBatEntry entry, long length, string what)
@@ -213,8 +222,8 @@ internal sealed class VhdxImage : LayerImage
     private async ValueTask<(bool IsSet, long Sectors)> BitsAsync(long firstByte, long sector, long end, CancellationToken stop)
     {
         var at = firstByte + sector / 8;
-        var page = await _pages.GetAsync(at, "a sector bitmap", stop);
-        var bytes = page.AsSpan((int)(at % VhdxPages.PageSize));
+        var page = await File.PageAsync(at, "a sector bitmap", stop).ConfigureAwait(false);
+        var bytes = page.AsSpan((int)(at % VhdxFile.PageSize));
         var (bit, most) = ((int)(sector % 8), end - sector);
         var isSet = (bytes[0] >> bit & 1) != 0;
         var same = isSet ? byte.MaxValue : (byte)0;

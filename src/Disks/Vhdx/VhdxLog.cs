@@ -33,7 +33,7 @@ internal static class VhdxLog
         var length = (int)header.LogLength;
         // Twice in a row, so that an entry that goes on at the ring's start is one piece.
         var ring = new byte[length * 2];
-        await file.ReadAsync((long)header.LogOffset, ring.AsMemory(0, length), "the log", stop);
+        await file.ReadAsync((long)header.LogOffset, ring.AsMemory(0, length), "the log", stop).ConfigureAwait(false);
         ring.AsSpan(0, length).CopyTo(ring.AsSpan(length));
 
         var active = FindActive(ring, length, header.LogGuid, stop);

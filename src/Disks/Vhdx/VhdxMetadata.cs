@@ -36,8 +36,9 @@ internal sealed record VhdxMetadata
     public required int PhysicalSectorSize { get; init; }
     /// <summary>Null where the disk has no parent, whatever the table holds.</summary>
     public VhdxParentLocator? Parent { get; init; }
-    /// <summary>Where the locator's entry stands in the table, and where the item ends that ends last: what is behind it is free. Bytes from the region's start.</summary>
+    /// <summary>Where the entries of the locator and of the disk's id stand in the table, and where the item ends that ends last: what is behind it is free. Bytes from the region's start.</summary>
     public int ParentEntryAt { get; init; }
+    public int VirtualDiskIdEntryAt { get; init; }
     public int ItemsEnd { get; init; }
 
     public VhdxGeometry Geometry => new(Capacity, BlockSize, LogicalSectorSize, Parent is not null);
@@ -46,15 +47,15 @@ internal sealed record VhdxMetadata
     {
         var path = file.Path;
         var table = new byte[TableSize];
-        await file.ReadAsync(region.Offset, table.AsMemory(0, HeaderBytes), "the metadata table", stop);
+        await file.ReadAsync(region.Offset, table.AsMemory(0, HeaderBytes), "the metadata table", stop).ConfigureAwait(false);
         if (!table.AsSpan().StartsWith(Signature)) throw Damaged(path, "its metadata table has no signature");
         var count = U16(table, 10);
         if (count > MaxEntries) throw Damaged(path, $"its metadata table has {count} entries");
-        await file.ReadAsync(region.Offset + HeaderBytes, table.AsMemory(HeaderBytes, count * EntryBytes), "the metadata table", stop);
+        await file.ReadAsync(region.Offset + HeaderBytes, table.AsMemory(HeaderBytes, count * EntryBytes), "the metadata table", stop).ConfigureAwait(false);
 
         var items = new Dictionary<Guid, byte[]>();
         var seen = new HashSet<(Guid, bool)>();
-        var (parentEntryAt, itemsEnd) = (0, TableSize);
+        var (parentEntryAt, idEntryAt, itemsEnd) = (0, 0, TableSize);
         for (var i = 0; i < count; i++)
         {
             var at = HeaderBytes + i * EntryBytes;
@@ -71,7 +72,8 @@ internal sealed record VhdxMetadata
                 continue;
             }
             if (id == ParentLocatorId) parentEntryAt = at;
-            await file.ReadAsync(region.Offset + offset, items[id] = new byte[length], "a metadata item", stop);
+            if (id == VirtualDiskIdId) idEntryAt = at;
+            await file.ReadAsync(region.Offset + offset, items[id] = new byte[length], "a metadata item", stop).ConfigureAwait(false);
         }
 
         var parameters = Item(FileParametersId, "file parameters", 8);
@@ -85,7 +87,7 @@ internal sealed record VhdxMetadata
         return new()
         {
             BlockSize = (int)blockSize, LeaveBlocksAllocated = (U32(parameters, 4) & 1) != 0, Capacity = (long)capacity, VirtualDiskId = GuidAt(Item(VirtualDiskIdId, "virtual disk id", 16), 0),
-            LogicalSectorSize = (int)logical, PhysicalSectorSize = (int)physical, ParentEntryAt = parentEntryAt, ItemsEnd = itemsEnd,
+            LogicalSectorSize = (int)logical, PhysicalSectorSize = (int)physical, ParentEntryAt = parentEntryAt, VirtualDiskIdEntryAt = idEntryAt, ItemsEnd = itemsEnd,
             Parent = !hasParent ? null : VhdxParentLocator.Parse(items.GetValueOrDefault(ParentLocatorId) ?? throw Damaged(path, "it has a parent, but does not say which"), path),
         };
 

@@ -14,10 +14,11 @@ internal sealed class VhdxReplay
     /// <summary>Bytes that the file has at least.</summary>
     public long MinLength { get; set; }
 
-    public void Write(long offset, byte[] page)
+    /// <summary>True where that page was not written before.</summary>
+    public bool Write(long offset, byte[] page)
     {
         _pages[offset / LogSector] = page;
-        _pageNumbers.Add(offset / LogSector);
+        return _pageNumbers.Add(offset / LogSector);
     }
 
     public void Zero(long start, long end)

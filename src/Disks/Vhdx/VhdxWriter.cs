@@ -30,7 +30,7 @@ public static class VhdxWriter
         UnixFileMode mode = DurableFile.Private, FileOwner? owner = null)
     {
         shape.Check();
-        if (Path.Exists(path)) throw new WeaveException(Fault.AlreadyExists, $"An image cannot be made at {Ids.Quote(path)}: a file is there.", "Move that file away.");
+        if (Path.Exists(path)) throw new WeaveException(Fault.AlreadyExists, $"An image cannot be made at {Ids.QuotePath(path)}: a file is there.", "Move that file away.");
         var locator = shape.ParentPath is null ? null : await LocateAsync(path, shape, stop).ConfigureAwait(false);
         try
         {
@@ -49,7 +49,7 @@ public static class VhdxWriter
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
-                throw DiskFaults.From(error, $"write {Ids.Quote(path)}");
+                throw DiskFaults.From(error, $"write {Ids.QuotePath(path)}");
             }
         }
         catch
@@ -63,7 +63,7 @@ public static class VhdxWriter
     {
         await using var parent = await VhdxImage.OpenAsync(shape.ParentPath!, stop).ConfigureAwait(false);
         if (parent.Metadata.LogicalSectorSize != shape.LogicalSectorBytes)
-            throw new WeaveException(Fault.InvalidRequest, $"A VHDX image with sectors of {shape.LogicalSectorBytes} bytes cannot stand on {Ids.Quote(shape.ParentPath)}, which has sectors of {parent.Metadata.LogicalSectorSize}.", "Use the parent's sector size.");
+            throw new WeaveException(Fault.InvalidRequest, $"A VHDX image with sectors of {shape.LogicalSectorBytes} bytes cannot stand on {Ids.QuotePath(shape.ParentPath)}, which has sectors of {parent.Metadata.LogicalSectorSize}.", "Use the parent's sector size.");
         return VhdxShape.Locate(path, shape.ParentPath!, parent.Header.DataWriteGuid);
     }
 
