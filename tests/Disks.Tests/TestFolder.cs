@@ -17,6 +17,12 @@ public static class QemuImg
     public static string Io(string path, string command) => Start("/usr/bin/qemu-io", "-f", "qcow2", "-c", command, path);
     public static string VhdxIo(string path, string command) => Start("/usr/bin/qemu-io", "-f", "vhdx", "-c", command, path);
 
+    /// <summary>Several commands in one start: "-c", COMMAND, ….</summary>
+    public static void IoAll(string path, params string[] commands)
+    {
+        if (commands.Length > 0) Start("/usr/bin/qemu-io", ["-f", "qcow2", .. commands, path]);
+    }
+
     /// <summary>Whether qemu-img opens the image.</summary>
     public static bool Opens(string path)
     {

@@ -44,6 +44,13 @@ internal sealed class ChainMap(IReadOnlyList<LayerImage> layers, int depth, long
         return (true, last);
     }
 
+    /// <summary>Goes on from a later place; what is before it is not looked at.</summary>
+    public void SkipTo(long at)
+    {
+        if (at <= _at) return;
+        (_at, _pending) = (at, default);
+    }
+
     private async ValueTask<ChainExtent> StepAsync(int layer, CancellationToken stop)
     {
         while (true)

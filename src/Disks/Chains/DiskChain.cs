@@ -63,8 +63,13 @@ public sealed class DiskChain : IAsyncDisposable
     public async ValueTask ReadAsync(long offset, Memory<byte> into, CancellationToken stop)
     {
         CheckRange(offset, into.Length);
-        if (into.Length == 0) return;
-        var map = new ChainMap(_images, _images.Count, offset, offset + into.Length);
+        if (into.Length > 0) await ReadAsync(_images, offset, into, stop).ConfigureAwait(false);
+    }
+
+    /// <summary>The same of any run of layers that ends with a base, and a range that is within the first one's capacity and not empty.</summary>
+    internal static async ValueTask ReadAsync(IReadOnlyList<LayerImage> images, long offset, Memory<byte> into, CancellationToken stop)
+    {
+        var map = new ChainMap(images, images.Count, offset, offset + into.Length);
         ulong asked = 0;
         while (await map.NextAsync(stop).ConfigureAwait(false) is (true, var extent))
         {
@@ -72,8 +77,9 @@ public sealed class DiskChain : IAsyncDisposable
             if (extent.IsZero) part.Span.Clear();
             else
             {
-                var image = _images[extent.Layer];
+                var image = images[extent.Layer];
                 await image.ReadAsync(new Extent(extent.Offset, extent.Length, ExtentKind.Data, extent.FileOffset, extent.IsCompressed), part, stop).ConfigureAwait(false);
+                // Once for each layer that gave bytes, as far as they can be told apart.
                 if (extent.Layer >= 64 || (asked & 1UL << extent.Layer) == 0) image.EnsureUnchanged();
                 if (extent.Layer < 64) asked |= 1UL << extent.Layer;
             }

@@ -14,6 +14,7 @@ internal sealed class ImageFile : IDisposable
 
     private readonly SafeFileHandle _handle;
     private readonly long _modified;
+    private long _bytesRead;
 
     private ImageFile(string path, SafeFileHandle handle, FileFacts facts)
     {
@@ -26,6 +27,8 @@ internal sealed class ImageFile : IDisposable
     public FileFacts Facts { get; }
     public long Length => Facts.Length;
     public SafeFileHandle Handle => _handle;
+    /// <summary>Bytes that were read from the file so far.</summary>
+    public long BytesRead => Interlocked.Read(ref _bytesRead);
 
     /// <summary>NotFound; Unsupported for what is no regular file.</summary>
     public static ImageFile Open(string path)
@@ -45,6 +48,7 @@ internal sealed class ImageFile : IDisposable
             {
                 var read = into.Length <= ReadAtOnce ? RandomAccess.Read(_handle, into.Span, offset) : await RandomAccess.ReadAsync(_handle, into, offset, stop).ConfigureAwait(false);
                 if (read == 0) break;
+                Interlocked.Add(ref _bytesRead, read);
                 offset += read;
                 into = into[read..];
             }

@@ -27,6 +27,7 @@ internal sealed class Qcow2Image : LayerImage
     public override long Capacity => _geometry.Header.VirtualSize;
     public override ParentLink? Parent { get; }
     public override FileFacts Facts => _file.Facts;
+    public override long BytesRead => _file.BytesRead;
     public Qcow2Header Header => _geometry.Header;
 
     /// <summary>InvalidRequest: no qcow2 image. Unsupported: of a kind that is not read. DataLoss: damaged.</summary>
@@ -67,8 +68,19 @@ internal sealed class Qcow2Image : LayerImage
         if (last.Length > 0) yield return last;
     }
 
-    public override async ValueTask<int> MapAsync(long offset, long end, Memory<Extent> into, CancellationToken stop) =>
-        await _holes.AreThereAsync(stop).ConfigureAwait(false) ? await _holes.SplitAsync(this, offset, end, into, stop).ConfigureAwait(false) : await MapTablesAsync(offset, end, into, stop).ConfigureAwait(false);
+    public override async ValueTask<int> MapAsync(long offset, long end, Memory<Extent> into, CancellationToken stop)
+    {
+        try
+        {
+            return await _holes.AreThereAsync(stop).ConfigureAwait(false) ? await _holes.SplitAsync(this, offset, end, into, stop).ConfigureAwait(false) : await MapTablesAsync(offset, end, into, stop).ConfigureAwait(false);
+        }
+        catch (WeaveException error) when (error.Fault == Fault.DataLoss)
+        {
+            // Tables that are being written look damaged.
+            EnsureUnchanged();
+            throw;
+        }
+    }
 
     /// <summary>What the tables say, whether or not there is anything in the file where they point to.</summary>
     internal async ValueTask<int> MapTablesAsync(long offset, long end, Memory<Extent> into, CancellationToken stop)
@@ -156,6 +168,11 @@ internal sealed class Qcow2Image : LayerImage
             Decompression.Run(compressed.AsMemory(0, at.Length), cluster, at, offset, _geometry);
             _clusters.Put(this, offset, cluster, cluster.Length);
             return cluster;
+        }
+        catch (WeaveException error) when (error.Fault == Fault.DataLoss)
+        {
+            EnsureUnchanged();
+            throw;
         }
         finally
         {

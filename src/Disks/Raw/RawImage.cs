@@ -16,6 +16,7 @@ internal sealed class RawImage : LayerImage
     public override long Capacity => (_file.Length + SectorSize - 1) & ~(SectorSize - 1L);
     public override ParentLink? Parent => null;
     public override FileFacts Facts => _file.Facts;
+    public override long BytesRead => _file.BytesRead;
 
     /// <summary>InvalidRequest for a file of no bytes.</summary>
     public static RawImage Open(string path)

@@ -87,7 +87,8 @@ internal sealed class RandomChain : IDisposable
         var commands = Enumerable.Range(0, _random.Next(1, 14)).Select(_ => Command(size, bits, old)).ToList();
         if (!old && _random.Next(6) == 0) _script.AppendLine(CultureInfo.InvariantCulture, $"qemu-img bitmap --add {index}.qcow2 marks");
         Io(index, commands.Take(commands.Count / 2));
-        if (_random.Next(6) == 0 && !options.Contains("refcount_bits=1,", StringComparison.Ordinal) && !options.EndsWith("refcount_bits=1", StringComparison.Ordinal)) _script.AppendLine(CultureInfo.InvariantCulture, $"qemu-img snapshot -c point {index}.qcow2");
+        // Small refcounts may not hold one more reference; then there is no snapshot.
+        if (_random.Next(6) == 0) _script.AppendLine(CultureInfo.InvariantCulture, $"qemu-img snapshot -c point {index}.qcow2 2> /dev/null || true");
         Io(index, commands.Skip(commands.Count / 2));
         return $"{index}.qcow2";
     }
