@@ -179,6 +179,7 @@ public sealed record StorageFacts(string Path, long FreeBytes, long TotalBytes);
 public sealed record MachineRef(MachineName Name, string HypervisorName, Guid Uuid);
 
 /// <summary>Adopt the hypervisor's machine <paramref name="HypervisorName"/> as <paramref name="Name"/>.</summary>
+/// <param name="HypervisorName">Its name there, or its UUID in the form of `virsh list --uuid`; <see cref="ExaminedMachine.Machine"/> has both.</param>
 public sealed record MachineRequest(MachineName Name, string HypervisorName);
 
 /// <summary>What examination found; with any refusal nothing may be adopted.</summary>

@@ -26,7 +26,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
         foreach (var request in machines)
         {
             var subject = $"machine {request.HypervisorName}";
-            var machine = host.Machines.Values.FirstOrDefault(m => m.Ref.HypervisorName == request.HypervisorName);
+            var machine = host.Machines.Values.FirstOrDefault(m => m.Ref.Uuid.ToString() == request.HypervisorName) ?? host.Machines.Values.FirstOrDefault(m => m.Ref.HypervisorName == request.HypervisorName);
             if (machine is null) refusals.Add(new(subject, "there is no such machine", "Use the name of a machine of this host."));
             else if (machine.Tag is not null) refusals.Add(new(subject, "it is a copy that was made here", "Adopt originals only."));
             else if (found.Any(f => f.Machine == machine || f.Request.Name == request.Name)) refusals.Add(new(subject, "the machine or its name is asked for twice", "Name every machine once."));

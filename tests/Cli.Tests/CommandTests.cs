@@ -99,6 +99,7 @@ public sealed class CommandTests
     [InlineData("wave shop", "wave")]
     [InlineData("env", "Required command")]
     [InlineData("env adopt shop", "--domain")]
+    [InlineData("env adopt shop --domain web --vagrant lab", "--domain and --vagrant")]
     [InlineData("create", "Required argument missing")]
     [InlineData("create shop other", "other")]
     [InlineData("create shop --att -10m", "--att")]

@@ -22,6 +22,9 @@ internal sealed class Examiner(DriverContext context)
         foreach (var request in machines)
             if (await ReadAsync(connection, host, request, refusals, stop).ConfigureAwait(false) is { } one) found.Add(one);
 
+        foreach (var twice in found.GroupBy(f => f.Uuid).Where(g => g.Count() > 1 && g.Select(f => f.Request.HypervisorName).Distinct().Count() > 1))
+            refusals.Add(new(twice.First().HypervisorName, "It is named twice, by its name and its UUID.", "Name each machine once."));
+
         var lans = new LanRegister(connection, refusals);
         foreach (var nic in found.SelectMany(f => f.Reading.Nics)) await lans.AddAsync(nic, stop).ConfigureAwait(false);
 
@@ -47,24 +50,21 @@ internal sealed class Examiner(DriverContext context)
             });
         }
         return new Examination(new() { Machines = blueprints, Networks = lans.Networks },
-            [.. found.Select(f => new ExaminedMachine(new(f.Request.Name, f.Request.HypervisorName, f.Uuid), f.RunState, f.Volumes))], refusals);
+            [.. found.Select(f => new ExaminedMachine(new(f.Request.Name, f.HypervisorName, f.Uuid), f.RunState, f.Volumes))], refusals);
     }, stop);
 
-    private sealed record Examined(MachineRequest Request, Guid Uuid, RunState RunState, string Definition, MachineReading Reading, IReadOnlyList<ExaminedVolume> Volumes, IReadOnlyList<(string Mac, string Address)> Neighbours);
+    private sealed record Examined(MachineRequest Request, string HypervisorName, Guid Uuid, RunState RunState, string Definition, MachineReading Reading, IReadOnlyList<ExaminedVolume> Volumes, IReadOnlyList<(string Mac, string Address)> Neighbours);
 
     private static async Task<Examined?> ReadAsync(LibvirtConnection connection, HostPicture host, MachineRequest request, List<Refusal> refusals, CancellationToken stop)
     {
-        var subject = request.HypervisorName;
-        LibvirtDomain domain;
-        try
+        var byUuid = Guid.TryParseExact(request.HypervisorName, "D", out var uuid);
+        if (await FindAsync(connection, request.HypervisorName, byUuid ? uuid : null, stop).ConfigureAwait(false) is not { } domain)
         {
-            domain = await connection.LookupDomainAsync(request.HypervisorName, stop).ConfigureAwait(false);
-        }
-        catch (LibvirtException error) when (error.Code == VirErrorCode.NoDomain)
-        {
-            refusals.Add(new(subject, "libvirt has no machine of this name.", "Look at `virsh list --all`."));
+            refusals.Add(byUuid ? new(request.HypervisorName, "libvirt has no machine of this UUID.", "Look at `virsh list --all --uuid --name`; a machine of another host is adopted by the service of that host.")
+                : new(request.HypervisorName, "libvirt has no machine of this name.", "Look at `virsh list --all`."));
             return null;
         }
+        var subject = domain.Name;
         using (domain)
         {
             var active = await domain.IsActiveAsync(stop).ConfigureAwait(false);
@@ -91,7 +91,28 @@ internal sealed class Examiner(DriverContext context)
                 if (Volume(host, domain.Uuid, subject, disk, active, refusals) is { } volume) volumes.Add(volume);
             }
             var state = RunStates.From((await domain.GetStateAsync(stop).ConfigureAwait(false)).State);
-            return new(request, domain.Uuid, state, definition, reading, volumes, active ? HostNeighbours.Read() : []);
+            return new(request, domain.Name, domain.Uuid, state, definition, reading, volumes, active ? HostNeighbours.Read() : []);
+        }
+    }
+
+    /// <summary>By UUID where it has the form of one, else by name, as virsh does; null where there is none.</summary>
+    private static async Task<LibvirtDomain?> FindAsync(LibvirtConnection connection, string name, Guid? uuid, CancellationToken stop)
+    {
+        try
+        {
+            if (uuid is { } known) return await connection.LookupDomainAsync(known, stop).ConfigureAwait(false);
+        }
+        catch (LibvirtException error) when (error.Code == VirErrorCode.NoDomain)
+        {
+            // A machine may bear the UUID of another as its name.
+        }
+        try
+        {
+            return await connection.LookupDomainAsync(name, stop).ConfigureAwait(false);
+        }
+        catch (LibvirtException error) when (error.Code == VirErrorCode.NoDomain)
+        {
+            return null;
         }
     }
 

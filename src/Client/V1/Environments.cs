@@ -9,7 +9,7 @@ public sealed record AdoptBody
     public PolicyBody? SnapshotPolicy { get; init; }
 }
 
-/// <summary>Adopt the hypervisor's machine `domain` as `name` (null: under its own name).</summary>
+/// <summary>Adopt the hypervisor's machine `domain`, a name or a UUID, as `name` (null: under the name that was given).</summary>
 public sealed record AdoptMachine
 {
     public string? Name { get; init; }

@@ -32,6 +32,9 @@ public abstract partial class DriverContract
         var before = await bench.AskAsync(stage.AddressOf(0), true, Stop);
         var again = await stage.Driver.ExamineAsync([.. stage.Machines.Select(m => new MachineRequest(m.Machine.Name, m.Machine.HypervisorName))], Stop);
         Assert.Equal(stage.Machines.Select(m => (m.Machine, m.RunState)), again.Machines.Select(m => (m.Machine, m.RunState)));
+        var byUuid = await stage.Driver.ExamineAsync([.. stage.Machines.Select(m => new MachineRequest(m.Machine.Name, m.Machine.Uuid.ToString()))], Stop);
+        Assert.Equal(again.Machines.Select(m => m.Machine), byUuid.Machines.Select(m => m.Machine));
+        Assert.NotEmpty((await stage.Driver.ExamineAsync([new(stage[0].Name, Guid.NewGuid().ToString())], Stop)).Refusals);
         Assert.All(again.Machines, m => Assert.All(m.Volumes, v => Assert.True(File.Exists(v.Path) && v.VirtualSize > 0)));
         var network = Assert.Single(again.Blueprint.Networks);
         Assert.All(again.Blueprint.Machines, m => Assert.Equal(network.Name, Assert.Single(m.Nics).Network));
