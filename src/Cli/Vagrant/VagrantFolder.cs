@@ -32,7 +32,7 @@ internal sealed partial record VagrantFolder(IReadOnlyList<VagrantMachine> Machi
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw Refused("unavailable", $"The Vagrant folder '{path}' cannot be read: {e.Message}", "Run the command as the user who owns it, or as root.");
+            throw Refused("conflict", $"The Vagrant folder '{path}' cannot be read: {e.Message}", "Run the command as the user who owns it, or as root.");
         }
     }
 
