@@ -11,11 +11,11 @@ namespace WeaveHypervisor.Disks;
 /// </summary>
 public sealed class DiskChain : IAsyncDisposable
 {
-    private readonly IReadOnlyList<LayerImage> _images;
+    private readonly LayerImage[] _images;
 
-    private DiskChain(IReadOnlyList<LayerImage> images)
+    private DiskChain(List<LayerImage> images)
     {
-        _images = images;
+        _images = [.. images];
         Layers = [.. images.Select(i => new ChainLayer(i.Path, i.Format, i.Capacity, i.Facts.AllocatedBytes, i.Facts.Identity))];
     }
 
@@ -70,20 +70,24 @@ public sealed class DiskChain : IAsyncDisposable
     internal static async ValueTask ReadAsync(IReadOnlyList<LayerImage> images, long offset, Memory<byte> into, CancellationToken stop)
     {
         var map = new ChainMap(images, images.Count, offset, offset + into.Length);
+        var part = new ChainExtent[Math.Clamp(into.Length >> 16, 1, 64)];
         ulong asked = 0;
-        while (await map.NextAsync(stop).ConfigureAwait(false) is (true, var extent))
-        {
-            var part = into.Slice((int)(extent.Offset - offset), (int)extent.Length);
-            if (extent.IsZero) part.Span.Clear();
-            else
+        while (await map.ReadAsync(part, stop).ConfigureAwait(false) is var count and > 0)
+            for (var i = 0; i < count; i++)
             {
+                var extent = part[i];
+                var bytes = into.Slice((int)(extent.Offset - offset), (int)extent.Length);
+                if (extent.IsZero)
+                {
+                    bytes.Span.Clear();
+                    continue;
+                }
                 var image = images[extent.Layer];
-                await image.ReadAsync(new Extent(extent.Offset, extent.Length, ExtentKind.Data, extent.FileOffset, extent.IsCompressed), part, stop).ConfigureAwait(false);
+                await image.ReadAsync(new Extent(extent.Offset, extent.Length, ExtentKind.Data, extent.FileOffset, extent.IsCompressed), bytes, stop).ConfigureAwait(false);
                 // Once for each layer that gave bytes, as far as they can be told apart.
                 if (extent.Layer >= 64 || (asked & 1UL << extent.Layer) == 0) image.EnsureUnchanged();
                 if (extent.Layer < 64) asked |= 1UL << extent.Layer;
             }
-        }
     }
 
     /// <summary>Who answers for the range, from metadata alone. InvalidRequest where it is not within <see cref="Capacity"/>.</summary>
@@ -94,7 +98,16 @@ public sealed class DiskChain : IAsyncDisposable
     /// the range is as below them.
     /// </summary>
     /// <param name="depth">1 to the number of layers.</param>
-    public IAsyncEnumerable<ChainExtent> ExtentsAsync(long offset, long length, int depth, CancellationToken stop)
+    public async IAsyncEnumerable<ChainExtent> ExtentsAsync(long offset, long length, int depth, [EnumeratorCancellation] CancellationToken stop)
+    {
+        await foreach (var batch in ExtentBatchesAsync(offset, length, depth, stop).ConfigureAwait(false))
+            for (var i = 0; i < batch.Length; i++) yield return batch.Span[i];
+    }
+
+    /// <summary>
+    /// The same, many at a time, for who reads the map of a large disk: going from one extent to the next costs more than finding it. A batch holds until the next one is asked for.
+    /// </summary>
+    public IAsyncEnumerable<ReadOnlyMemory<ChainExtent>> ExtentBatchesAsync(long offset, long length, int depth, CancellationToken stop)
     {
         CheckRange(offset, length);
         ArgumentOutOfRangeException.ThrowIfNegative(depth);
@@ -116,10 +129,11 @@ public sealed class DiskChain : IAsyncDisposable
         foreach (var image in _images) await image.DisposeAsync().ConfigureAwait(false);
     }
 
-    private async IAsyncEnumerable<ChainExtent> MapAsync(long offset, long length, int depth, [EnumeratorCancellation] CancellationToken stop)
+    private async IAsyncEnumerable<ReadOnlyMemory<ChainExtent>> MapAsync(long offset, long length, int depth, [EnumeratorCancellation] CancellationToken stop)
     {
         var map = new ChainMap(_images, depth, offset, offset + length);
-        while (await map.NextAsync(stop).ConfigureAwait(false) is (true, var extent)) yield return extent;
+        var batch = new ChainExtent[(int)Math.Clamp(length >> 16, 4, 1024)];
+        while (await map.ReadAsync(batch, stop).ConfigureAwait(false) is var count and > 0) yield return batch.AsMemory(0, count);
         for (var i = 0; i < depth; i++) _images[i].EnsureUnchanged();
     }
 

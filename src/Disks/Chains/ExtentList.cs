@@ -21,10 +21,18 @@ internal struct ExtentList(long start, long end, int room)
         var last = Math.Min(offset + length, end);
         if (last <= At) return true;
         if (fileOffset >= 0) fileOffset += At - offset;
-        var next = new Extent(At, last - At, kind, fileOffset, compressed, hole);
-        if (Count > 0 && into[Count - 1].GoesOnWith(next)) into[Count - 1] = into[Count - 1] with { Length = last - into[Count - 1].Offset };
-        else if (Count == room) return false;
-        else into[Count++] = next;
+        if (Count > 0)
+        {
+            ref var before = ref into[Count - 1];
+            if (before.Kind == kind && before.IsCompressed == compressed && before.IsHole == hole && (fileOffset < 0 ? before.FileOffset < 0 : before.FileOffset >= 0 && before.FileOffset + before.Length == fileOffset))
+            {
+                before = before with { Length = last - before.Offset };
+                At = last;
+                return true;
+            }
+        }
+        if (Count == room) return false;
+        into[Count++] = new(At, last - At, kind, fileOffset, compressed, hole);
         At = last;
         return true;
     }

@@ -16,7 +16,9 @@ internal sealed class MapWalker(IReadOnlyList<LayerImage> images, int depth)
     private const long SkipFrom = 1 << 20;
     private readonly long _capacity = images[0].Capacity;
     private readonly ChainMap _map = new(images, depth, 0, images[0].Capacity);
+    private readonly ChainExtent[] _batch = new ChainExtent[256];
     private ChainExtent _current;
+    private int _index, _count;
 
     /// <summary>What holds at <paramref name="at"/>, and up to where.</summary>
     public ValueTask<(WalkKind Kind, long End)> AtAsync(long at, CancellationToken stop)
@@ -30,8 +32,12 @@ internal sealed class MapWalker(IReadOnlyList<LayerImage> images, int depth)
     {
         do
         {
-            if (_current.End < at - SkipFrom) _map.SkipTo(at);
-            (_, _current) = await _map.NextAsync(stop).ConfigureAwait(false);
+            if (++_index >= _count)
+            {
+                if (_current.End < at - SkipFrom) _map.SkipTo(at);
+                (_index, _count) = (0, await _map.ReadAsync(_batch, stop).ConfigureAwait(false));
+            }
+            _current = _batch[_index];
         }
         while (_current.End <= at);
         return Told();
