@@ -31,6 +31,13 @@ public static class QemuImg
         return code == 0;
     }
 
+    /// <summary>Whether qemu-img does that; for images of which it is not known to do it.</summary>
+    public static bool Does(params string[] arguments)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/qemu-img"), "qemu-img is not installed.");
+        return Execute("/usr/bin/qemu-img", arguments).Code == 0;
+    }
+
     private static string Start(string program, params string[] arguments)
     {
         Assert.SkipUnless(File.Exists(program), $"{program} is not installed.");
