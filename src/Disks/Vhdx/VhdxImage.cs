@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using WeaveHypervisor.Model;
@@ -11,9 +12,6 @@ namespace WeaveHypervisor.Disks.Vhdx;
 /// </summary>
 internal sealed class VhdxImage : LayerImage
 {
-    /// <summary>Bytes that are read at once where all that is asked for is in one piece.</summary>
-    private const int HeaderBytes = RegionTableSize * 5;
-
     private readonly VhdxGeometry _geometry;
     private readonly VhdxRegion _log;
 
@@ -63,28 +61,39 @@ internal sealed class VhdxImage : LayerImage
     private static async ValueTask<VhdxImage> OpenAsync(VhdxFile file, long length, CancellationToken stop)
     {
         var path = file.Path;
-        var bytes = new byte[HeaderBytes];
-        var there = (int)Math.Min(length, bytes.Length);
-        await file.ReadAsync(0, bytes.AsMemory(0, there), "the header section", stop).ConfigureAwait(false);
-        if (!bytes.AsSpan().StartsWith(FileSignature))
-            throw new WeaveException(Fault.InvalidRequest, $"{Ids.QuotePath(path)} was declared to be VHDX, but is not.", "Declare the format that the file has.");
-        if (there < bytes.Length) throw Damaged(path, "it ends within its header section");
-
-        var (header, slot) = VhdxHeader.Choose(VhdxHeader.TryParse(bytes.AsSpan(FirstHeader)), VhdxHeader.TryParse(bytes.AsSpan(SecondHeader)), path);
-        if (header.LogGuid != Guid.Empty)
+        var bytes = ArrayPool<byte>.Shared.Rent(RegionTableSize);
+        try
         {
-            var replay = await VhdxLog.ReadAsync(file, header, stop).ConfigureAwait(false);
-            replay.Apply(0, bytes);
-            file.Replay(replay);
+            var signature = bytes.AsMemory(0, (int)Math.Min(length, FileSignature.Length));
+            await file.ReadAsync(0, signature, "the file identifier", stop).ConfigureAwait(false);
+            if (!signature.Span.SequenceEqual(FileSignature))
+                throw new WeaveException(Fault.InvalidRequest, $"{Ids.QuotePath(path)} was declared to be VHDX, but is not.", "Declare the format that the file has.");
+            if (length < SecondRegionTable + RegionTableSize) throw Damaged(path, "it ends within its header section");
+
+            var (first, second) = (bytes.AsMemory(0, HeaderSize), bytes.AsMemory(HeaderSize, HeaderSize));
+            await file.ReadAsync(FirstHeader, first, "a header", stop).ConfigureAwait(false);
+            await file.ReadAsync(SecondHeader, second, "a header", stop).ConfigureAwait(false);
+            var (header, slot) = VhdxHeader.Choose(VhdxHeader.TryParse(first.Span), VhdxHeader.TryParse(second.Span), path);
+            if (header.LogGuid != Guid.Empty) file.Replay(await VhdxLog.ReadAsync(file, header, stop).ConfigureAwait(false));
+
+            var table = bytes.AsMemory(0, RegionTableSize);
+            await file.ReadAsync(FirstRegionTable, table, "a region table", stop).ConfigureAwait(false);
+            if (!VhdxRegionTable.IsIntact(table.Span)) await file.ReadAsync(SecondRegionTable, table, "a region table", stop).ConfigureAwait(false);
+            if (!VhdxRegionTable.IsIntact(table.Span)) throw Damaged(path, "neither of its region tables is intact");
+            return await OpenAsync(file, header, slot, VhdxRegionTable.Parse(table.Span, LogOf(header), path), stop).ConfigureAwait(false);
         }
-        var table = bytes.AsMemory(FirstRegionTable, RegionTableSize);
-        if (!VhdxRegionTable.IsIntact(table.Span)) table = bytes.AsMemory(SecondRegionTable, RegionTableSize);
-        if (!VhdxRegionTable.IsIntact(table.Span)) throw Damaged(path, "neither of its region tables is intact");
-        var regions = VhdxRegionTable.Parse(table.Span, LogOf(header), path);
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
+    }
+
+    private static async ValueTask<VhdxImage> OpenAsync(VhdxFile file, VhdxHeader header, int slot, VhdxRegionTable regions, CancellationToken stop)
+    {
         var metadata = await VhdxMetadata.ReadAsync(file, regions.Metadata, stop).ConfigureAwait(false);
         var needed = metadata.Geometry.BatEntries * sizeof(ulong);
         if (needed > regions.Bat.Length || regions.Bat.Offset + needed > file.Length)
-            throw Damaged(path, $"its BAT of {regions.Bat.Length} bytes at {regions.Bat.Offset} is too small, or outside of the file, for {metadata.Geometry.BatEntries} entries");
+            throw Damaged(file.Path, $"its BAT of {regions.Bat.Length} bytes at {regions.Bat.Offset} is too small, or outside of the file, for {metadata.Geometry.BatEntries} entries");
         return new(file, header, slot, regions, metadata);
     }
 

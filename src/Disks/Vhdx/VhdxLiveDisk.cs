@@ -64,15 +64,17 @@ public sealed class VhdxLiveDisk : IAsyncDisposable
                 image = await VhdxImage.OpenAsync(path, stop).ConfigureAwait(false);
             }
             var length = RandomAccess.GetLength(file);
+            if (length > MaxFileLength - 2 * MaxBlockSize) throw Unsupported(path, $"its file has {length} bytes, and cannot become longer");
             var disk = new VhdxLiveDisk(image, file, length);
             // New blocks begin at whole MiB behind all that is there.
             if (length % Alignment != 0) disk.Extend(RoundUp(length, Alignment));
             return disk;
         }
-        catch
+        catch (Exception error)
         {
             file?.Dispose();
             await image.DisposeAsync().ConfigureAwait(false);
+            if (error is IOException or UnauthorizedAccessException) throw DiskFaults.From(error, $"write {Ids.QuotePath(path)}");
             throw;
         }
     }
@@ -346,11 +348,13 @@ public sealed class VhdxLiveDisk : IAsyncDisposable
     /// <summary>What was held in memory is made in the file.</summary>
     private static void MakeReplay(SafeFileHandle file, VhdxImage image, string path)
     {
-        if (image.File.Length > RandomAccess.GetLength(file)) RandomAccess.SetLength(file, image.File.Length);
+        var length = RandomAccess.GetLength(file);
+        if (image.File.Length > length) RandomAccess.SetLength(file, image.File.Length);
         var zeroes = new byte[MiB];
         var (ranges, pages) = image.File.Changes;
+        // What the file was made longer by is zero already.
         foreach (var (start, end) in ranges)
-            for (var at = start; at < end; at += zeroes.Length) WriteFile(file, zeroes.AsSpan(0, (int)Math.Min(zeroes.Length, end - at)), at, path);
+            for (var at = start; at < Math.Min(end, length); at += zeroes.Length) WriteFile(file, zeroes.AsSpan(0, (int)Math.Min(zeroes.Length, Math.Min(end, length) - at)), at, path);
         foreach (var (offset, bytes) in pages) WriteFile(file, bytes, offset, path);
         Sync(file, path);
         WriteHeaders(file, image.Header with { FileWriteGuid = Guid.NewGuid(), LogGuid = Guid.Empty }, image.HeaderSlot, path);
