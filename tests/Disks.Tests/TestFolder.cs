@@ -38,6 +38,13 @@ public static class QemuImg
         return Execute("/usr/bin/qemu-img", arguments).Code == 0;
     }
 
+    /// <summary>Exit code and output of a program that may fail.</summary>
+    public static (int Code, string Output) Try(string program, string[] arguments)
+    {
+        Assert.SkipUnless(File.Exists(program), $"{program} is not installed.");
+        return Execute(program, arguments);
+    }
+
     private static string Start(string program, params string[] arguments)
     {
         Assert.SkipUnless(File.Exists(program), $"{program} is not installed.");

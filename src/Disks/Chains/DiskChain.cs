@@ -115,6 +115,16 @@ public sealed class DiskChain : IAsyncDisposable
         return MapAsync(offset, length, depth, stop);
     }
 
+    /// <summary>What the layer is made of, in the words of its format. DataLoss where a directory of it is damaged.</summary>
+    public ValueTask<ImageDetails> DescribeAsync(int layer, CancellationToken stop) => _images[layer].DescribeAsync(stop);
+
+    /// <summary>
+    /// Looks whether the structures of the layer agree with each other; that the layer is the one that its child was made on was checked when the chain was opened. Nothing is
+    /// repaired. DataLoss where that cannot be told; Conflict where somebody writes to the file.
+    /// </summary>
+    /// <param name="progress">From 0 to 1.</param>
+    public ValueTask<ImageCheck> CheckAsync(int layer, IProgress<double>? progress, CancellationToken stop) => _images[layer].CheckAsync(progress, stop);
+
     /// <summary>A seekable, read-only stream of the disk, on which readers of file systems can be mounted. Does not own the chain; several may be used at once.</summary>
     public Stream AsStream() => new ChainStream(this);
 

@@ -53,6 +53,13 @@ internal abstract class LayerImage : IAsyncDisposable
     /// <summary>Checks that a file which was found under the names of <see cref="Parent"/> is the parent that this image was made on, as far as the format can tell. DataLoss where it is not.</summary>
     public virtual void VerifyParent(LayerImage parent) { }
 
+    /// <summary>What the image is made of, in the words of its format. DataLoss where a directory of it is damaged.</summary>
+    public virtual ValueTask<ImageDetails> DescribeAsync(CancellationToken stop) => new(new ImageDetails { Features = [] });
+
+    /// <summary>Looks whether the image's structures agree with each other. Nothing is repaired. DataLoss where that cannot be told.</summary>
+    /// <param name="progress">From 0 to 1.</param>
+    public virtual ValueTask<ImageCheck> CheckAsync(IProgress<double>? progress, CancellationToken stop) => new(new ImageCheck { IsChecked = false, ImageEnd = Facts.Length });
+
     public abstract ValueTask DisposeAsync();
 }
 

@@ -12,9 +12,9 @@ namespace WeaveHypervisor.Disks.Qcow2;
 public sealed record Qcow2Header
 {
     internal const uint Magic = 0x514649fb;
-    internal const uint BackingFormatExtension = 0xe2792aca, DataFileExtension = 0x44415441, EncryptionExtension = 0x0537be77;
+    internal const uint BackingFormatExtension = 0xe2792aca, DataFileExtension = 0x44415441, EncryptionExtension = 0x0537be77, BitmapsExtension = 0x23852875;
     internal const int Version2Length = 72, Version3Length = 104, MaxBackingName = 1023, MaxL1Bytes = 32 << 20, MaxRefcountTableBytes = 8 << 20, MaxSnapshots = 65_536;
-    private const ulong Dirty = 1, Corrupt = 2, DataFile = 4, Compression = 8, ExtendedL2 = 16;
+    private const ulong Dirty = 1, Corrupt = 2, DataFile = 4, Compression = 8, ExtendedL2 = 16, LazyRefcounts = 1, BitmapsConsistent = 1;
 
     public required int Version { get; init; }
     public required int ClusterBits { get; init; }
@@ -35,6 +35,11 @@ public sealed record Qcow2Header
     public required long RefcountTableOffset { get; init; }
     public required int RefcountTableClusters { get; init; }
     public int InternalSnapshots { get; init; }
+    public long SnapshotTableOffset { get; init; }
+    /// <summary>Refcounts may be written late, which the dirty bit then tells.</summary>
+    public bool HasLazyRefcounts { get; init; }
+    /// <summary>Null where the image has no bitmaps.</summary>
+    internal BitmapDirectory? Bitmaps { get; init; }
 
     /// <summary>
     /// Reads and checks the header of a file of <paramref name="length"/> bytes. InvalidRequest: it is no qcow2 image.
@@ -56,11 +61,11 @@ public sealed record Qcow2Header
         var cluster = 1L << (int)clusterBits;
         if (U32(fixedPart, 32) is var encryption && encryption != 0) throw Unsupported(path, $"it is encrypted (method {encryption})");
 
-        ulong incompatible = 0;
+        ulong incompatible = 0, compatible = 0, autoclear = 0;
         uint refcountOrder = 4, headerLength = Version2Length, compressionType = 0;
         if (version == 3)
         {
-            incompatible = U64(fixedPart, 72);
+            (incompatible, compatible, autoclear) = (U64(fixedPart, 72), U64(fixedPart, 80), U64(fixedPart, 88));
             refcountOrder = U32(fixedPart, 96);
             headerLength = U32(fixedPart, 100);
             if (headerLength < Version3Length || headerLength % 8 != 0 || headerLength > cluster) throw Damaged(path, $"its header_length is {headerLength}");
@@ -110,7 +115,8 @@ public sealed record Qcow2Header
         var first = new byte[Math.Min(cluster, length)];
         first = first[..ReadUpTo(file, first, 0, path)];
         var extensionsEnd = backingOffset != 0 ? (int)backingOffset : (int)cluster;
-        var backingFormat = ReadExtensions(first, (int)headerLength, extensionsEnd, path);
+        var (backingFormat, bitmaps) = ReadExtensions(first, (int)headerLength, extensionsEnd, (autoclear & BitmapsConsistent) != 0, path);
+        bitmaps?.Check(cluster, length, path);
         string? backingName = null;
         if (backingOffset != 0)
         {
@@ -122,6 +128,7 @@ public sealed record Qcow2Header
             Version = (int)version, ClusterBits = (int)clusterBits, VirtualSize = (long)size, BackingName = backingName, BackingFormat = backingName is null ? null : backingFormat,
             IsDirty = (incompatible & Dirty) != 0, HasExtendedL2 = extended, CompressionType = (int)compressionType, RefcountBits = 1 << (int)refcountOrder,
             L1Offset = (long)l1Offset, L1Entries = (int)l1Entries, RefcountTableOffset = (long)refcountOffset, RefcountTableClusters = (int)refcountClusters, InternalSnapshots = (int)snapshots,
+            SnapshotTableOffset = snapshots > 0 ? (long)U64(fixedPart, 64) : 0, HasLazyRefcounts = (compatible & LazyRefcounts) != 0, Bitmaps = bitmaps,
         };
     }
 
@@ -135,9 +142,10 @@ public sealed record Qcow2Header
         if (offset > (ulong)length || bytes > (ulong)length - offset) throw Damaged(path, $"its {table} ends behind the end of the file");
     }
 
-    private static string? ReadExtensions(ReadOnlySpan<byte> first, int start, int end, string path)
+    private static (string? BackingFormat, BitmapDirectory? Bitmaps) ReadExtensions(ReadOnlySpan<byte> first, int start, int end, bool bitmapsConsistent, string path)
     {
         string? format = null;
+        BitmapDirectory? bitmaps = null;
         for (var at = start; at < end;)
         {
             if (end - at < 8 || first.Length - at < 8) throw Damaged(path, "its header extensions have no end");
@@ -153,11 +161,18 @@ public sealed record Qcow2Header
                 if (length is 0 or > 15 || !System.Text.Ascii.IsValid(data)) throw Damaged(path, "its backing format is no format name");
                 format = Encoding.ASCII.GetString(data);
             }
+            else if (type == BitmapsExtension)
+            {
+                // Bytes that nobody vouches for are not looked at: a program that does not know bitmaps has written the image since.
+                if (!bitmapsConsistent) bitmaps = BitmapDirectory.Inconsistent;
+                else if (length != BitmapDirectory.ExtensionLength) throw Damaged(path, $"its bitmaps extension has {length} bytes");
+                else bitmaps = BitmapDirectory.Of(data);
+            }
             else if (type == DataFileExtension) throw Unsupported(path, "it names an external data file");
             else if (type == EncryptionExtension) throw Unsupported(path, "it has an encryption header");
             at += (int)((length + 7) & ~7u);
         }
-        return format;
+        return (format, bitmaps);
     }
 
     private static string ReadName(ReadOnlySpan<byte> bytes, string path)
@@ -192,6 +207,6 @@ public sealed record Qcow2Header
 
     private static uint U32(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt32BigEndian(bytes[at..]);
     private static ulong U64(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt64BigEndian(bytes[at..]);
-    private static WeaveException Damaged(string path, string why, string? next = null) => new(Fault.DataLoss, $"The qcow2 image {Ids.Quote(path)} is damaged: {why}.", next ?? "Check it with qemu-img check, or use another image.");
+    internal static WeaveException Damaged(string path, string why, string? next = null) => new(Fault.DataLoss, $"The qcow2 image {Ids.Quote(path)} is damaged: {why}.", next ?? "Check it with qemu-img check, or use another image.");
     private static WeaveException Unsupported(string path, string why) => new(Fault.Unsupported, $"The qcow2 image {Ids.Quote(path)} cannot be used: {why}.", "Convert it with: qemu-img convert -O qcow2");
 }

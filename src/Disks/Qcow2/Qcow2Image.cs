@@ -130,6 +130,34 @@ internal sealed class Qcow2Image : LayerImage
         return extent.IsCompressed ? ReadCompressedAsync(extent.Offset, into, stop) : _file.ReadAsync(extent.FileOffset, into, stop);
     }
 
+    public override async ValueTask<ImageDetails> DescribeAsync(CancellationToken stop)
+    {
+        var header = Header;
+        var features = new Dictionary<string, string>
+        {
+            ["version"] = $"{header.Version} (compat {(header.Version == 2 ? "0.10" : "1.1")})", ["cluster size"] = $"{header.ClusterSize}", ["compression"] = header.CompressionType == 1 ? "zstd" : "deflate",
+            ["refcount bits"] = $"{header.RefcountBits}",
+        };
+        if (header.HasExtendedL2) features["extended L2"] = $"subclusters of {_geometry.SubclusterSize}";
+        if (header.HasLazyRefcounts) features["lazy refcounts"] = "yes";
+        var snapshots = new List<InternalSnapshot>();
+        await foreach (var snapshot in new SnapshotTable(_file, _geometry).ReadAsync(stop).ConfigureAwait(false)) snapshots.Add(snapshot);
+        var warnings = new List<string>();
+        if (header.IsDirty) warnings.Add("It was not closed: refcounts may be out of date. The data can be read; `qemu-img check -r leaks` puts the refcounts right.");
+        if (header.Bitmaps == BitmapDirectory.Inconsistent) warnings.Add("It has bitmaps that are out of date: a program that does not know them has written the image.");
+        return new()
+        {
+            Features = [.. features], Snapshots = snapshots, Bitmaps = header.Bitmaps is { } directory ? await directory.ReadAsync(_file, _geometry, stop).ConfigureAwait(false) : [], Warnings = warnings,
+        };
+    }
+
+    public override async ValueTask<ImageCheck> CheckAsync(IProgress<double>? progress, CancellationToken stop)
+    {
+        var check = await Qcow2Check.RunAsync(_file, _geometry, progress, stop).ConfigureAwait(false);
+        EnsureUnchanged();
+        return check;
+    }
+
     public override void EnsureUnchanged() => _file.EnsureUnchanged();
 
     public override ValueTask DisposeAsync()
