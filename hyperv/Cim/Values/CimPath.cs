@@ -129,9 +129,9 @@ public sealed class CimPath : IEquatable<CimPath>
         }
     }
 
-    public bool Equals(CimPath? other) => other is not null && Identity == other.Identity;
+    public bool Equals(CimPath? other) => other is not null && ClassName.Equals(other.ClassName, StringComparison.OrdinalIgnoreCase) && Identity == other.Identity;
     public override bool Equals(object? obj) => Equals(obj as CimPath);
-    public override int GetHashCode() => Identity.GetHashCode(StringComparison.Ordinal);
+    public override int GetHashCode() => ClassName.GetHashCode(StringComparison.OrdinalIgnoreCase) ^ Keys.Count;
 
     private string Identity => field ??= new CimPath(null, Namespace, ClassName, Keys.Select(k =>
         new KeyValuePair<string, CimValue>(k.Key, CimValue.Of(TryParse(k.Value.ToString(), out var inner) && inner.Keys.Count > 0 ? inner.Identity : k.Value.ToString())))).ToString().ToUpperInvariant();
