@@ -1,102 +1,119 @@
-using System.Runtime.CompilerServices;
+using System.Collections;
 using static WeaveHypervisor.Disks.Vhdx.VhdxFormat;
 
 namespace WeaveHypervisor.Disks.Vhdx;
 
-/// <summary>What a look at the whole structure has found.</summary>
-/// <param name="IsDamage">False for what costs space or safety, but no data.</param>
-internal readonly record struct VhdxFinding(bool IsDamage, string Text);
-
 /// <summary>
-/// Looks at all of a file's structure, beyond what opening it needs: both headers, both region tables, each entry of the BAT. Memory: one bit for each
-/// MiB of the file.
+/// Looks at all of a file's structure, beyond what opening it needs: both region tables, each entry of the BAT, whether two things have one place. As it is once a log that waits is
+/// replayed; that, and a header that was torn by a crash, are no findings: the format is made for both. Memory: one bit for each MiB of the file.
 /// </summary>
 internal static class VhdxCheck
 {
-    public static async IAsyncEnumerable<VhdxFinding> RunAsync(VhdxImage image, [EnumeratorCancellation] CancellationToken stop)
+    private const string Bat = "BAT", RegionTable = "region table";
+
+    public static async ValueTask<ImageCheck> RunAsync(VhdxImage image, IProgress<double>? progress, CancellationToken stop)
     {
-        foreach (var finding in await HeaderSectionAsync(image, stop).ConfigureAwait(false)) yield return finding;
+        var found = new CheckFindings();
+        await RegionTablesAsync(image, found, stop).ConfigureAwait(false);
         var geometry = image.Metadata.Geometry;
         var used = new Occupancy(image.File.Length);
-        used.Take(0, HeaderSection);
-        used.Take(image.Log.Offset, image.Log.Length);
-        used.Take(image.Regions.Bat.Offset, image.Regions.Bat.Length);
-        used.Take(image.Regions.Metadata.Offset, image.Regions.Metadata.Length);
-        for (long entryAt = 0; entryAt < geometry.BatEntries; entryAt++)
+        foreach (var region in (VhdxRegion[])[new(0, HeaderSection), image.Log, image.Regions.Bat, image.Regions.Metadata]) used.Take(region.Offset, region.Length);
+        var (allocated, fragmented, expected) = (0L, 0L, -1L);
+        for (long index = 0; index < geometry.BatEntries; index++)
         {
-            if (entryAt % 8192 == 0) stop.ThrowIfCancellationRequested();
-            var entry = await image.EntryAsync(entryAt, stop).ConfigureAwait(false);
+            if (index % 8192 == 0)
+            {
+                stop.ThrowIfCancellationRequested();
+                progress?.Report((double)index / geometry.BatEntries);
+            }
+            var entry = await image.EntryAsync(index, stop).ConfigureAwait(false);
             if (entry.Value == 0) continue;
-            var chunk = entryAt / (geometry.ChunkRatio + 1);
-            var isBitmap = entryAt % (geometry.ChunkRatio + 1) == geometry.ChunkRatio;
-            var block = entryAt - chunk;
+            var place = image.Regions.Bat.Offset + index * sizeof(ulong);
+            var chunk = index / (geometry.ChunkRatio + 1);
+            var isBitmap = index % (geometry.ChunkRatio + 1) == geometry.ChunkRatio;
+            var block = index - chunk;
             var name = isBitmap ? $"the sector bitmap of chunk {chunk}" : $"block {block}";
-            if (entry.HasReservedBits) yield return new(false, $"the BAT entry of {name} has reserved bits set");
-            if (!isBitmap && block >= geometry.Blocks)
+            if (entry.HasReservedBits) found.Error(Bat, place, $"The entry of {name} has reserved bits set.");
+            if (!isBitmap && block >= geometry.Blocks) found.Error(Bat, place, $"There is an entry for {name}, which is behind the end of the disk.");
+            else if (entry.IsReserved || (isBitmap && (entry.Value & 7) is not (0 or 6))) found.Error(Bat, place, $"The entry of {name} has the reserved state {entry.Value & 7}.");
+            else if (entry.HasBlock)
             {
-                yield return new(false, $"the BAT has an entry for {name}, which is behind the end of the disk");
-                continue;
+                if (entry.State == VhdxBlockState.PartiallyPresent) await PartAsync(image, chunk, name, place, found, stop).ConfigureAwait(false);
+                var visible = isBitmap ? SectorBitmapSize : geometry.VisibleBytes(block);
+                if (entry.FileOffset < HeaderSection || entry.FileOffset > (ulong)image.File.Length || visible > image.File.Length - (long)entry.FileOffset)
+                    found.Error(Bat, place, $"The entry of {name} leads to {entry.FileOffset}, outside of the file's {image.File.Length} bytes.");
+                // What has no meaning takes space all the same, and is told at the end.
+                else if (isBitmap && !geometry.HasParent) continue;
+                else if (!used.Take((long)entry.FileOffset, isBitmap ? SectorBitmapSize : geometry.BlockSize)) found.Error(Bat, place, $"The entry of {name} leads to {entry.FileOffset}, where something else is.");
+                if (isBitmap) continue;
+                allocated++;
+                if (expected >= 0 && expected != (long)entry.FileOffset) fragmented++;
+                expected = (long)entry.FileOffset + geometry.BlockSize;
             }
-            if (entry.IsReserved || (isBitmap && (entry.Value & 7) is not (0 or 6)))
-            {
-                yield return new(true, $"{name} has the reserved state {entry.Value & 7}");
-                continue;
-            }
-            if (!entry.HasBlock) continue;
-            if (isBitmap && !geometry.HasParent)
-            {
-                yield return new(false, $"{name} is there, but the disk has no parent");
-                continue;
-            }
-            if (entry.State == VhdxBlockState.PartiallyPresent)
-            {
-                if (!geometry.HasParent) yield return new(true, $"{name} is present in part, but the disk has no parent");
-                else if (((await image.EntryAsync(geometry.EntryOfBitmap(chunk), stop).ConfigureAwait(false)).Value & 7) != 6) yield return new(true, $"{name} is present in part, but its chunk {chunk} has no sector bitmap");
-            }
-            var visible = isBitmap ? SectorBitmapSize : geometry.VisibleBytes(block);
-            if (entry.FileOffset < HeaderSection || entry.FileOffset > (ulong)image.File.Length || visible > image.File.Length - (long)entry.FileOffset)
-                yield return new(true, $"{name} is at {entry.FileOffset}, outside of the file's {image.File.Length} bytes");
-            else if (!used.Take((long)entry.FileOffset, isBitmap ? SectorBitmapSize : geometry.BlockSize))
-                yield return new(true, $"{name} is at {entry.FileOffset}, where something else is");
         }
-        if (used.Free is var free and > 0) yield return new(false, $"{free} bytes of the file are used by nothing");
+        foreach (var (offset, length) in used.Gaps()) found.Leak("file", offset, $"{length} bytes are used by nothing.");
+        progress?.Report(1);
+        return new()
+        {
+            Leaks = found.Leaks, Errors = found.Errors, Findings = found.Kept, TotalClusters = geometry.Blocks, AllocatedClusters = allocated, FragmentedClusters = fragmented,
+            ImageEnd = Math.Min(used.End, image.File.Length),
+        };
     }
 
-    private static async ValueTask<List<VhdxFinding>> HeaderSectionAsync(VhdxImage image, CancellationToken stop)
+    private static async ValueTask PartAsync(VhdxImage image, long chunk, string name, long place, CheckFindings found, CancellationToken stop)
     {
-        var found = new List<VhdxFinding>();
-        var bytes = new byte[RegionTableSize * 5];
-        await image.File.ReadAsync(0, bytes, "the header section", stop).ConfigureAwait(false);
-        if (VhdxHeader.TryParse(bytes.AsSpan(image.HeaderSlot == 0 ? SecondHeader : FirstHeader)) is null) found.Add(new(false, $"header {2 - image.HeaderSlot} is not intact; the other one is used"));
-        var (first, second) = (bytes.AsMemory(FirstRegionTable, RegionTableSize), bytes.AsMemory(SecondRegionTable, RegionTableSize));
-        var (firstIntact, secondIntact) = (VhdxRegionTable.IsIntact(first.Span), VhdxRegionTable.IsIntact(second.Span));
-        if (!firstIntact) found.Add(new(false, "region table 1 is not intact; the other one is used"));
-        if (!secondIntact) found.Add(new(false, "region table 2 is not intact; the other one is used"));
-        if (firstIntact && secondIntact && !first.Span.SequenceEqual(second.Span)) found.Add(new(true, "its region tables differ"));
-        if (image.File.IsReplayed) found.Add(new(false, "its log has not been replayed; it is here, in memory"));
-        return found;
+        var geometry = image.Metadata.Geometry;
+        if (!geometry.HasParent) found.Error(Bat, place, $"The entry of {name} says that it is present in part, but the disk has no parent.");
+        else if (((await image.EntryAsync(geometry.EntryOfBitmap(chunk), stop).ConfigureAwait(false)).Value & 7) != (ulong)VhdxBlockState.Present)
+            found.Error(Bat, place, $"The entry of {name} says that it is present in part, but its chunk {chunk} has no sector bitmap.");
+    }
+
+    /// <summary>They are never changed, and equal.</summary>
+    private static async ValueTask RegionTablesAsync(VhdxImage image, CheckFindings found, CancellationToken stop)
+    {
+        var bytes = new byte[2 * RegionTableSize];
+        await image.File.ReadAsync(FirstRegionTable, bytes, "the region tables", stop).ConfigureAwait(false);
+        var (first, second) = (bytes.AsMemory(0, RegionTableSize), bytes.AsMemory(RegionTableSize));
+        var isIntact = true;
+        foreach (var (table, offset) in ((Memory<byte>, int)[])[(first, FirstRegionTable), (second, SecondRegionTable)])
+        {
+            if (VhdxRegionTable.IsIntact(table.Span)) continue;
+            found.Error(RegionTable, offset, "It is not intact; the other one is used.");
+            isIntact = false;
+        }
+        if (isIntact && !first.Span.SequenceEqual(second.Span)) found.Error(RegionTable, SecondRegionTable, "It is not the same as the first one.");
     }
 
     /// <summary>Which MiB of a file are used.</summary>
     private sealed class Occupancy(long length)
     {
-        private readonly long _all = (length + Alignment - 1) / Alignment;
-        private readonly System.Collections.BitArray _used = new(checked((int)((length + Alignment - 1) / Alignment)));
-        private long _taken;
+        private readonly BitArray _used = new(checked((int)((length + Alignment - 1) / Alignment)));
 
-        public long Free => (_all - _taken) * Alignment;
+        /// <summary>Bytes, where the last used MiB ends.</summary>
+        public long End { get; private set; }
 
         /// <summary>False where some of it is used already. What is behind the file's end counts as not there.</summary>
         public bool Take(long offset, long bytes)
         {
             var free = true;
-            for (var at = offset / Alignment; at < Math.Min(_all, (offset + bytes + Alignment - 1) / Alignment); at++)
+            for (var at = offset / Alignment; at < Math.Min(_used.Length, (offset + bytes + Alignment - 1) / Alignment); at++)
             {
-                if (_used[(int)at]) free = false;
-                else _taken++;
+                free &= !_used[(int)at];
                 _used[(int)at] = true;
+                End = Math.Max(End, (at + 1) * Alignment);
             }
             return free;
+        }
+
+        public IEnumerable<(long Offset, long Length)> Gaps()
+        {
+            for (var at = 0; at < _used.Length; at++)
+            {
+                if (_used[at]) continue;
+                var start = at;
+                while (at < _used.Length && !_used[at]) at++;
+                yield return ((long)start * Alignment, (long)(at - start) * Alignment);
+            }
         }
     }
 }

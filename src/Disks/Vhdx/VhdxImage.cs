@@ -145,6 +145,21 @@ internal sealed class VhdxImage : LayerImage
     public override ValueTask ReadAsync(in Extent extent, Memory<byte> into, CancellationToken stop) =>
         extent.FileOffset < 0 ? ReadAsync(extent.Offset, into, stop) : File.ReadAsync(extent.FileOffset, into, "a payload block", stop);
 
+    public override ValueTask<ImageDetails> DescribeAsync(CancellationToken stop)
+    {
+        var features = new Dictionary<string, string>
+        {
+            ["kind"] = Metadata.Parent is not null ? "differencing" : Metadata.LeaveBlocksAllocated ? "fixed" : "dynamic", ["block size"] = $"{Metadata.BlockSize}",
+            ["logical sector size"] = $"{Metadata.LogicalSectorSize}", ["physical sector size"] = $"{Metadata.PhysicalSectorSize}", ["virtual disk id"] = $"{Metadata.VirtualDiskId}", ["data write id"] = $"{Header.DataWriteGuid}",
+        };
+        if (Metadata.Parent is { } parent) features["parent linkage"] = $"{parent.Linkage}";
+        var warnings = new List<string>();
+        if (File.IsReplayed) warnings.Add("It was not closed: its log is to be replayed. It is read as if that had been done.");
+        return new(new ImageDetails { Features = [.. features], Warnings = warnings });
+    }
+
+    public override ValueTask<ImageCheck> CheckAsync(IProgress<double>? progress, CancellationToken stop) => VhdxCheck.RunAsync(this, progress, stop);
+
     public override void EnsureUnchanged() => File.File.EnsureUnchanged();
 
     public override ValueTask DisposeAsync()

@@ -51,8 +51,8 @@ public sealed class VhdxLiveDisk : IAsyncDisposable
         SafeFileHandle? file = null;
         try
         {
-            await foreach (var finding in VhdxCheck.RunAsync(image, stop).ConfigureAwait(false))
-                if (finding.IsDamage) throw Damaged(path, finding.Text);
+            var check = await image.CheckAsync(null, stop).ConfigureAwait(false);
+            if (check.Findings.FirstOrDefault(f => f.Kind == CheckKind.Error) is { } finding) throw Damaged(path, $"{finding.Structure} at {finding.Offset}: {finding.Text.TrimEnd('.')}");
             if (image.Log.Length < 2 * LogSector * (1 + VhdxLogWriter.MaxPages)) throw Unsupported(path, $"its log has {image.Log.Length} bytes, which are too few for a change");
             // Numbers are never used up in a file's life; one that is made to mislead would make the next header an old one.
             if (image.Header.SequenceNumber > long.MaxValue) throw Unsupported(path, $"its headers have the number {image.Header.SequenceNumber}, and cannot be followed by others");

@@ -64,7 +64,7 @@ internal sealed class VhdxTarget : IFuzzTarget
             {
                 await Looks.AllAsync(image, stop);
                 if (image.Metadata.Geometry.BatEntries > 10_000) return;
-                isSound = !await VhdxCheck.RunAsync(image, stop).AnyAsync(f => f.IsDamage, stop);
+                isSound = (await image.CheckAsync(null, stop)).Errors == 0;
                 if (isSound && image.Metadata.Geometry.Blocks < 1000) await SoundAsync(image, stop);
             }
             if (isSound) await WriteAsync(path, stop);
@@ -102,6 +102,6 @@ internal sealed class VhdxTarget : IFuzzTarget
             await image.ReadAsync(at, read, stop);
             Looks.Require(read.AsSpan().SequenceEqual(bytes), "what was written is read");
         }
-        Looks.Require(!await VhdxCheck.RunAsync(image, stop).AnyAsync(f => f.IsDamage, stop), "writing does no damage");
+        Looks.Require((await image.CheckAsync(null, stop)).Errors == 0, "writing does no damage");
     }
 }
