@@ -74,7 +74,9 @@ public sealed class LibvirtDriver : IHypervisorDriver
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Task.FromResult(_host.Storage());
     public Task<IReadOnlyList<string>> FindMissingAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run<IReadOnlyList<string>>(() => [.. paths.Where(p => !Path.Exists(p))], stop);
     public Task<IReadOnlyDictionary<string, long>> MeasureFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Task.Run(() => HostInspector.Measure(paths), stop);
+    public Task<VolumeMounts> FindMountsAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop) => MountReading.FindAsync(_context, machine, target, patience, stop);
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => _owned.CreateOverlayAsync(layer, parent, stop);
+    public Task WriteLayerAsync(LayerRef layer, LayerRef parent, LayerContent content, IProgress<Progress>? progress, CancellationToken stop) => _owned.WriteLayerAsync(layer, parent, content, progress, stop);
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => _owned.DeleteFilesAsync(paths, stop);
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => _capture.RunAsync(request, progress, stop);
     public Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop) => _capture.AbandonAsync(request, stop);

@@ -20,6 +20,7 @@ internal static class CommandLine
         SnapshotCommands.AddTo(root, verb);
         PolicyCommands.AddTo(root, verb);
         WeaveCommands.AddTo(root, verb);
+        VolumeCommands.AddTo(root, verb);
         RouteCommands.AddTo(root, verb);
         OperationCommands.AddTo(root, verb);
         ServiceCommands.AddTo(root, verb);

@@ -78,6 +78,18 @@ public sealed class WeaveClient : IDisposable
         AllAsync(weave is null ? $"environments/{Part(environment)}/routes" : $"{Weave(environment, weave)}/routes", Json.PageRouteView, stop);
     public Task<OperationView> WithdrawRouteAsync(string environment, string route, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"environments/{Part(environment)}/routes/{Part(route)}", stop);
 
+    /// <summary>What volumes differ by between two weaves or snapshots. May take long where nothing is in common.</summary>
+    /// <param name="volume">Null: all that both have.</param>
+    /// <param name="from">With one volume: ranges from this offset on.</param>
+    public Task<VolumeDiffsView> DiffVolumesAsync(string environment, string left, string right, string? volume, int limit, long from, CancellationToken stop) =>
+        GetAsync($"environments/{Part(environment)}/volume-diffs?left={Part(left)}&right={Part(right)}&limit={limit}{(volume is null ? "" : "&volume=" + Part(volume))}{(from == 0 ? "" : "&from=" + from.ToString(System.Globalization.CultureInfo.InvariantCulture))}", Json.VolumeDiffsView, stop, _options.DiffTimeout);
+    public Task<OperationView> SyncVolumeAsync(string environment, SyncBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/volume-syncs", body, Json.SyncBody, stop);
+    /// <summary>The syncs that can be taken back.</summary>
+    public Task<IReadOnlyList<KeptSyncView>> ListSyncsAsync(string environment, CancellationToken stop) => AllAsync($"environments/{Part(environment)}/volume-syncs", Json.PageKeptSyncView, stop);
+    public Task<OperationView> UndoSyncAsync(string environment, string sync, UndoSyncBody body, CancellationToken stop) =>
+        SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/volume-syncs/{Part(sync)}/undo", body, Json.UndoSyncBody, stop);
+    public Task<OperationView> ForgetSyncAsync(string environment, string sync, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"environments/{Part(environment)}/volume-syncs/{Part(sync)}", stop);
+
     public async Task<IReadOnlyList<OperationView>> ListOperationsAsync(string? environment, bool unfinished, int limit, CancellationToken stop) =>
         (await GetAsync($"operations?limit={limit}&unfinished={(unfinished ? "true" : "false")}{(environment is null ? "" : "&environment=" + Part(environment))}", Json.PageOperationView, stop)).Items;
     public Task<OperationView> GetOperationAsync(string operation, CancellationToken stop) => GetAsync($"operations/{Part(operation)}", Json.OperationView, stop);

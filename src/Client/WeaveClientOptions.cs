@@ -7,6 +7,8 @@ public sealed record WeaveClientOptions
     public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(100);
     /// <summary>How long an answer may take for which the service asks the hypervisor: the host check and the reconciliation.</summary>
     public TimeSpan HostTimeout { get; init; } = TimeSpan.FromMinutes(10);
+    /// <summary>How long a comparison of disks may take, which reads whole disks where they have nothing in common.</summary>
+    public TimeSpan DiffTimeout { get; init; } = TimeSpan.FromMinutes(30);
     /// <summary>How long a stream of events may be silent before it is taken for dead; the service gives a sign of life every 15 seconds.</summary>
     public TimeSpan StreamSilence { get; init; } = TimeSpan.FromSeconds(60);
     /// <summary>How often a request is sent again whose answer was lost; 0: never.</summary>

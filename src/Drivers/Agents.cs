@@ -34,6 +34,10 @@ public sealed record AgentFacts(AgentCondition State, string? Reason)
     };
 }
 
+/// <param name="Agent">Whether it could be heard.</param>
+/// <param name="Places">Where file systems of the volume are mounted in the guest, safe to print; empty where none is, or where nobody could tell.</param>
+public sealed record VolumeMounts(AgentFacts Agent, IReadOnlyList<string> Places);
+
 /// <summary>What a snapshot is worth, by what was reached for each machine.</summary>
 public static class Consistencies
 {

@@ -35,6 +35,12 @@ public interface IHypervisorDriver : IAsyncDisposable
     Task<AgentFacts> AskAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop);
 
     /// <summary>
+    /// What a machine's guest agent says of file systems on a volume. One that is used without (swap, a database on the bare disk) is not mounted in this sense. Silence and nonsense of a guest are
+    /// answers. Changes nothing.
+    /// </summary>
+    Task<VolumeMounts> FindMountsAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop);
+
+    /// <summary>
     /// Thaws guests that captures of this service froze, or asked to freeze, and of which no agent has said since that they are thawed: after a crash, or where an agent
     /// woke up late. Captures at work are left alone, and so is what others have frozen. Answers those that still cannot be vouched for; costs nothing where there are none.
     /// </summary>
@@ -66,6 +72,12 @@ public interface IHypervisorDriver : IAsyncDisposable
 
     /// <summary>Makes an empty layer on top of a frozen one: 0600, owner right, synced. Exists already with the same parent: success.</summary>
     Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop);
+
+    /// <summary>
+    /// Makes a layer on top of a frozen one that differs from it: 0600, owner right, synced, whole or absent after an error or a crash. Exists already with the same parent: success, untouched.
+    /// Nothing but the content is read; space is the caller's to check.
+    /// </summary>
+    Task WriteLayerAsync(LayerRef layer, LayerRef parent, LayerContent content, IProgress<Progress>? progress, CancellationToken stop);
 
     /// <summary>Makes a copy's own state file from one that was captured: 0600, synced. Exists already: it is kept, because the copy may have written to it.</summary>
     Task CreateStateAsync(StateFile captured, string path, CancellationToken stop);
@@ -148,10 +160,16 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>Removes one owned thing that the store does not know.</summary>
     Task RemoveOwnedAsync(OwnedThing thing, CancellationToken stop);
 
-    /// <summary>Hot-plugs a volume into a running machine, or adds it to a machine that is off.</summary>
+    /// <summary>
+    /// Hot-plugs a volume into a running machine, or adds it to a machine that is off, as the device that the machine's blueprint says, where it is given. Attached already: success. Another file is
+    /// attached there: Conflict.
+    /// </summary>
     Task AttachVolumeAsync(MachineRef machine, AttachedVolume volume, CancellationToken stop);
 
-    /// <summary>Unplugs a volume; waits for the guest to let go at most <paramref name="patience"/>, then Busy, with the volume still attached.</summary>
+    /// <summary>
+    /// Unplugs a volume, from a machine that is off at once; waits for the guest to let go at most <paramref name="patience"/>, then Busy, with the volume still attached. A guest is told, not asked:
+    /// many let go of a volume that they have mounted, too. Not attached: success.
+    /// </summary>
     Task DetachVolumeAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop);
 }
 

@@ -131,7 +131,18 @@ public sealed record FoldResult(bool Done, LayerRef Layer);
 /// <summary>Host address and port that lead to an address and port of a machine (the outer address of a fence, or the machine's own for adopted ones).</summary>
 public sealed record PublishedEndpoint(RouteId Id, RouteProtocol Protocol, string ListenAddress, int ListenPort, string TargetAddress, int TargetPort);
 
-public sealed record AttachedVolume(VolumeName Volume, string Target, LayerRef Layer);
+public sealed record AttachedVolume(VolumeName Volume, string Target, LayerRef Layer)
+{
+    /// <summary>The machine's definition that has the volume's device: its bus, address, serial number. Null: a plain device.</summary>
+    public MachineBlueprint? Blueprint { get; init; }
+}
+
+/// <summary>What a new layer holds.</summary>
+/// <param name="Ranges">Where it differs from its parent: ascending, without overlaps, within its size. Enumerated once.</param>
+/// <param name="Read">What it reads as in the ranges.</param>
+/// <param name="Below">What its parent reads as anywhere.</param>
+/// <param name="Bytes">Of all ranges, for progress; 0 where that is not known.</param>
+public sealed record LayerContent(IAsyncEnumerable<DiskRange> Ranges, DiskReader Read, DiskReader Below, long Bytes);
 
 /// <summary>Owned copies, fences and files on the host, and the endpoints that are published.</summary>
 public sealed record OwnedThings(IReadOnlyList<OwnedThing> Things, IReadOnlyList<PublishedEndpoint> Endpoints);

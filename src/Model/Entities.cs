@@ -58,6 +58,9 @@ public sealed record Weave
     /// <summary>The snapshot that this weave was revived from to be tried, for the length of one operation only; null for every other weave. It is nobody's to use.</summary>
     public SnapshotId? Verifies { get; init; }
 
+    /// <summary>What volumes stood on before they were synced: at most one layer of each volume, kept so that the sync can be taken back.</summary>
+    public IReadOnlyList<KeptHead> Kept { get; init; } = [];
+
     public bool IsMain => Id == Main;
 
     private const string TemporaryPrefix = "verify-";
@@ -84,6 +87,13 @@ public sealed record WeaveMachine
 }
 
 public sealed record VolumeHead(VolumeName Volume, LayerId Layer);
+
+/// <summary>
+/// The frozen layer that a volume of a weave stood on until it was synced. It is kept until the sync is forgotten, the volume is synced again (or that is taken back), or the weave is deleted.
+/// </summary>
+/// <param name="Sync">The operation that can be taken back.</param>
+/// <param name="Source">The weave whose content it brought; null where it took another sync back.</param>
+public sealed record KeptHead(OperationId Sync, MachineName Machine, VolumeName Volume, LayerId Layer, DateTimeOffset At, WeaveId? Source);
 
 /// <summary>Inner address of a NIC and the host address that leads to it (equal for `main`).</summary>
 public sealed record MachineAddress(MachineName Machine, string Mac, string Inner, string Outer);

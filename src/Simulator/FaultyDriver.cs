@@ -67,6 +67,7 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => Run(() => inner.ExamineAsync(machines, stop), stop);
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => Run(() => inner.InspectAsync(machine, stop), stop);
     public Task<AgentFacts> AskAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => Run(() => inner.AskAgentAsync(machine, patience, stop), stop);
+    public Task<VolumeMounts> FindMountsAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop) => Run(() => inner.FindMountsAsync(machine, target, patience, stop), stop);
     public Task<IReadOnlyList<Finding>> ThawAsync(CancellationToken stop) => Run(() => inner.ThawAsync(stop), stop);
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) => inner.PlaceLayer(environment, weave, layer);
     public (string Flat, string DeviceState) PlaceMemory(EnvironmentId environment, SnapshotId snapshot, MachineName machine) => inner.PlaceMemory(environment, snapshot, machine);
@@ -76,6 +77,7 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     public Task<StorageFacts> InspectStorageAsync(CancellationToken stop) => Run(() => inner.InspectStorageAsync(stop), stop);
     public Task<IReadOnlyDictionary<string, long>> MeasureFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Run(() => inner.MeasureFilesAsync(paths, stop), stop);
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Run(() => inner.CreateOverlayAsync(layer, parent, stop), stop);
+    public Task WriteLayerAsync(LayerRef layer, LayerRef parent, LayerContent content, IProgress<Progress>? progress, CancellationToken stop) => Run(() => inner.WriteLayerAsync(layer, parent, content, progress, stop), stop);
     public Task CreateStateAsync(StateFile captured, string path, CancellationToken stop) => Run(() => inner.CreateStateAsync(captured, path, stop), stop);
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => Run(() => inner.DeleteFilesAsync(paths, stop), stop);
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => Run(() => inner.CaptureAsync(request, progress, stop), stop);

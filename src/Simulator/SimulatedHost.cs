@@ -180,6 +180,9 @@ public sealed partial class SimulatedHost : IDisposable
         Published = [];
     });
 
+    /// <summary>A guest mounts a volume, which its agent tells, where it has one that answers.</summary>
+    public void MountVolume(Guid uuid, string target) => Locked(() => Machines[uuid].Mounted.Add(target));
+
     /// <summary>A guest that does not let go of a volume when it is asked to.</summary>
     public void HoldVolume(Guid uuid, string target) => Locked(() => Machines[uuid].Held.Add(target));
 
@@ -235,6 +238,7 @@ internal sealed class SimulatedMachine
     public Dictionary<string, SimulatedDisk> Disks { get; } = [];
     public List<string> Refusals { get; } = [];
     public HashSet<string> Held { get; } = [];
+    public HashSet<string> Mounted { get; } = [];
     /// <summary>A capture has paused it and has not resumed it yet: after a crash it is let go only where this stands, because its user may have paused it.</summary>
     public bool PausedByCapture { get; set; }
     /// <summary>The flat memory file that its RAM is a private map of; null where it was booted.</summary>
@@ -259,6 +263,7 @@ internal sealed class SimulatedMachine
         foreach (var (target, disk) in Disks) clone.Disks[target] = disk;
         clone.Refusals.AddRange(Refusals);
         clone.Held.UnionWith(Held);
+        clone.Mounted.UnionWith(Mounted);
         return clone;
     }
 

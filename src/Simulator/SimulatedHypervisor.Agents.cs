@@ -10,6 +10,12 @@ public sealed partial class SimulatedHypervisor
 
     public Task<AgentFacts> AskAgentAsync(MachineRef machine, TimeSpan patience, CancellationToken stop) => Do(stop, () => Find(machine) is { } found ? Ask(found) : new(AgentCondition.Off, null));
 
+    public Task<VolumeMounts> FindMountsAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop) => Do(stop, () =>
+    {
+        var facts = Find(machine) is { } found ? Ask(found) : new(AgentCondition.Off, null);
+        return new VolumeMounts(facts, facts.State == AgentCondition.Answers && Find(machine)!.Mounted.Contains(target) ? [$"'/mnt/{target}'"] : []);
+    });
+
     public Task<IReadOnlyList<Finding>> ThawAsync(CancellationToken stop) => Do<IReadOnlyList<Finding>>(stop, () =>
     {
         var findings = new List<Finding>();

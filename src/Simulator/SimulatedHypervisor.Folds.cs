@@ -30,13 +30,17 @@ public sealed partial class SimulatedHypervisor
             var lines = merged.SelectMany(l => host.ContentOf(l.Path)).ToList();
             // Under a machine a merge goes down into the lowest file, and its end is the link of the layer above; anything else goes up into the layer itself, and its end is that one's link.
             if (live && !request.IsHead && request.Above is { } above)
+            {
+                // Nobody needs what the lowest held by itself.
+                if (HoldsBytes(merged)) host.Rewrite(request.Between[0].Path, request.Layer.Path, merged.Count, request.Parent.Path, request.Layer.VirtualSize);
                 Relink(above, request.Between[0], () =>
                 {
                     // Others may stand on the old files yet; they read the same through them.
                     foreach (var layer in merged) host.Content[layer.Path] = [];
                     host.Content[request.Between[0].Path] = lines;
                 });
-            else Relink(request.Layer, request.Parent, () => host.Content[request.Layer.Path] = lines);
+            }
+            else Relink(request.Layer, request.Parent, () => host.Content[request.Layer.Path] = lines, merged.Count);
         });
         await Reach("fold:switched", stop);
         host.Locked(() => Finish(request));
@@ -68,14 +72,16 @@ public sealed partial class SimulatedHypervisor
     /// Gives a layer another parent. The new file is written beside the old one and renamed over it: until that instant all is as it was, also after an error, and from it on
     /// <paramref name="then"/> is true, even where the folder cannot be synced any more.
     /// </summary>
-    private void Relink(LayerRef layer, LayerRef parent, Action? then = null)
+    /// <param name="depth">How many files from this one on hold what it is to hold.</param>
+    private void Relink(LayerRef layer, LayerRef parent, Action? then = null, int depth = 1)
     {
         if (host.Below.GetValueOrDefault(layer.Path) == parent.Path) return;
         var part = DurableFile.PartOf(layer.Path);
         try
         {
             DurableFile.TryDelete(part);
-            Qcow2OverlayWriter.Write(part, parent.Path, parent.Format, layer.VirtualSize);
+            if (HoldsBytes(ChainOf(layer.Path).Take(depth))) host.Rewrite(part, layer.Path, depth, parent.Path, layer.VirtualSize);
+            else Qcow2OverlayWriter.Write(part, parent.Path, parent.Format, layer.VirtualSize);
             try
             {
                 DurableFile.Commit(layer.Path);
@@ -95,6 +101,17 @@ public sealed partial class SimulatedHypervisor
             throw;
         }
     }
+
+    private static bool HoldsBytes(IEnumerable<LayerRef> layers) => HoldsBytes(layers.Select(l => l.Path));
+
+    /// <summary>A guest, or a sync, has written to one of them: only such files have small clusters here, and tell so in their headers (cluster_bits).</summary>
+    internal static bool HoldsBytes(IEnumerable<string> files) => files.Any(f =>
+    {
+        if (!File.Exists(f)) return false;
+        using var file = File.OpenHandle(f, share: FileShare.ReadWrite);
+        var bits = new byte[1];
+        return RandomAccess.Read(file, bits, 23) == 1 && bits[0] == 12;
+    });
 
     private IEnumerable<string> ChainOf(string head)
     {

@@ -76,6 +76,18 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
 
     public Task CreateOverlayAsync(LayerRef layer, LayerRef parent, CancellationToken stop) => Do(stop, () => MakeOverlay(layer, parent));
 
+    public async Task WriteLayerAsync(LayerRef layer, LayerRef parent, LayerContent content, IProgress<Progress>? progress, CancellationToken stop)
+    {
+        Begin(stop);
+        RequireOurs(layer.Path);
+        DurableFile.CreateDirectory(Path.GetDirectoryName(layer.Path)!, FolderMode);
+        await Reach("write:begun", stop);
+        await Qcow2Writer.WriteOnceAsync(layer.Path, new(layer.VirtualSize, parent.Path, parent.Format, SimulatedHost.ClusterBytes), content.Ranges, content.Read, content.Below, null, stop);
+        host.Locked(() => host.Below[layer.Path] = parent.Path);
+        progress?.Report(new("copying what differs", content.Bytes, content.Bytes));
+        await Reach("write:done", stop);
+    }
+
     public Task CreateStateAsync(StateFile captured, string path, CancellationToken stop) => Do(stop, () =>
     {
         RequireOurs(path);
@@ -148,6 +160,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
             var disk = found.Disks.GetValueOrDefault(volume.Target) ?? throw new WeaveException(Fault.NotFound, $"{Ids.Quote(machine.HypervisorName)} has no disk {Ids.Quote(volume.Target)}.");
             if (volume.Chain.Count == 0 || disk.Path == volume.Adopted.Path) continue;
             if (disk.Path != volume.Chain[^1].Path) throw new WeaveException(Fault.Conflict, $"{Ids.Quote(machine.HypervisorName)} uses {Ids.Quote(disk.Path)}, not the live layer that was to be merged.", "Run the doctor.");
+            if (HoldsBytes(volume.Chain)) host.Return(disk.Path, volume.Chain.Count, volume.Adopted.Path);
             foreach (var layer in volume.Chain)
             {
                 host.ContentOf(volume.Adopted.Path).AddRange(host.ContentOf(layer.Path));
@@ -213,8 +226,9 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
     public Task DetachVolumeAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop) => Do(stop, () =>
     {
         var found = Find(machine) ?? throw Missing(machine);
-        if (found.Held.Contains(target)) throw new WeaveException(Fault.Busy, $"The guest of {Ids.Quote(machine.HypervisorName)} did not let go of {target} within {patience}.", "Unmount it in the guest.");
+        if (found.RunState != RunState.Off && found.Held.Contains(target)) throw new WeaveException(Fault.Busy, $"The guest of {Ids.Quote(machine.HypervisorName)} did not let go of {target} within {patience}.", "Unmount it in the guest.");
         found.Disks.Remove(target);
+        found.Mounted.Remove(target);
     });
 
     public ValueTask DisposeAsync() => default;

@@ -2,6 +2,7 @@ using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Retention;
+using WeaveHypervisor.Weaving.Volumes;
 
 namespace WeaveHypervisor.Weaving;
 
@@ -36,6 +37,22 @@ public interface IWeaver
     Task<Operation> CompactAsync(EnvironmentId environment, Caller caller, CancellationToken stop);
     /// <summary>How long the chains are, and what <see cref="CompactAsync"/> would do now, from stored facts.</summary>
     Task<CompactionPreview> PreviewCompactionAsync(EnvironmentId environment, CancellationToken stop);
+    /// <summary>
+    /// What volumes differ by between two weaves or snapshots, from files alone. A volume that a running machine writes to is looked at as of its newest point, and the answer says so.
+    /// Busy where too many comparisons are at work; Conflict where something wrote to a file that was being read.
+    /// </summary>
+    Task<IReadOnlyList<VolumeDiff>> DiffVolumesAsync(DiffRequest request, IProgress<(VolumeId Volume, long Done, long Total)>? progress, CancellationToken stop);
+    /// <summary>
+    /// Brings what a volume holds in one weave into another: the destination becomes what the source is at one instant, or gets the source's changes merged in. The source runs on. What the
+    /// destination's volume stood on before is kept for <see cref="UndoSyncAsync"/>.
+    /// </summary>
+    Task<Operation> SyncVolumeAsync(SyncRequest request, Caller caller, CancellationToken stop);
+    /// <summary>Puts a volume back to what it was before a sync. What was written to it since is kept in its turn: this, too, can be taken back. NotFound where nothing of the sync is kept any more.</summary>
+    Task<Operation> UndoSyncAsync(EnvironmentId environment, OperationId sync, bool stopMachine, Caller caller, CancellationToken stop);
+    /// <summary>Gives up that a sync can be taken back, and with it the space of what was there before.</summary>
+    Task<Operation> ForgetSyncAsync(EnvironmentId environment, OperationId sync, Caller caller, CancellationToken stop);
+    /// <summary>The syncs of an environment that can be taken back, oldest first.</summary>
+    Task<IReadOnlyList<KeptSync>> ListSyncsAsync(EnvironmentId environment, CancellationToken stop);
     Task<bool> CancelAsync(OperationId operation, CancellationToken stop);
 
     /// <summary>The timeline of an environment, snapshots and weaves as one tree.</summary>
@@ -103,6 +120,16 @@ public sealed record ActivateRequest(EnvironmentId Environment, WeaveId Weave, P
 
 /// <param name="HttpPath">Null: a TCP connection is enough; otherwise GET of this path must answer 2xx or 3xx.</param>
 public sealed record ProbeSpec(MachineName Machine, int Port, string? HttpPath, TimeSpan Timeout);
+
+/// <param name="DryRun">Look only: tell what would be done.</param>
+/// <param name="Stop">Shut the destination's machine down and start it again, if it runs.</param>
+/// <param name="Quiesce">Have the source's guest agent freeze its file systems for the instant.</param>
+public sealed record SyncRequest(EnvironmentId Environment, WeaveId Source, WeaveId Destination, VolumeId Volume, SyncStrategy Strategy = SyncStrategy.Mirror, OnConflict OnConflict = OnConflict.Fail,
+    bool DryRun = false, bool Stop = false, bool Quiesce = false);
+
+/// <param name="Destination">The weave whose volume it is.</param>
+/// <param name="Layer">What it stood on before.</param>
+public sealed record KeptSync(WeaveId Destination, KeptHead Kept, Layer Layer);
 
 public enum WeavePower { Start, Stop, PowerOff, Pause, Resume }
 

@@ -8,6 +8,7 @@ using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Retention;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
+using WeaveHypervisor.Weaving.Volumes;
 
 namespace WeaveHypervisor.Weaving;
 
@@ -16,7 +17,7 @@ internal static class Kinds
 {
     public const string Adopt = "env.adopt", Release = "env.release", Snapshot = "snapshot", DeleteSnapshot = "snapshot.delete", Verify = "snapshot.verify", Create = "weave.create",
         Delete = "weave.delete", Activate = "weave.activate", Power = "weave.power", Keep = "weave.keep", Publish = "route.publish", Withdraw = "route.withdraw",
-        Policy = "env.policy", Compact = "env.compact";
+        Policy = "env.policy", Compact = "env.compact", Sync = "volume.sync", UndoSync = "volume.sync.undo", ForgetSync = "volume.sync.forget";
 }
 
 /// <summary>All operations of the product, as lists of steps.</summary>
@@ -92,6 +93,20 @@ internal static class StepLists
             StepList.For(Kinds.Compact, Version, json.CompactPlan)
                 .Then(new FoldLayers(bench, collector))
                 .Result(p => JsonSerializer.Serialize(new CompactResult(p.Environment, p.LayersMerged, p.Pulls, p.LongestBefore, p.LongestAfter, p.InUse), results.CompactResult))
+                .Build(),
+            StepList.For(Kinds.Sync, Version, json.SyncPlan)
+                .Then(new CheckSync(bench)).Then(new TakeCapture<SyncPlan>(bench)).Then(new FreezeSource(bench)).Then(new FreeVolume(bench)).Then(new CompareVolume(bench)).Then(new WriteLayer(bench))
+                .Then(new SwitchHead(bench)).Then(new ReturnVolume(bench)).PointOfNoReturn().Then(new CollectAfterSync(collector))
+                .Result(p => JsonSerializer.Serialize(SyncResult.Of(p), results.SyncResult))
+                .Build(),
+            StepList.For(Kinds.UndoSync, Version, json.SyncPlan)
+                .Then(new CheckSync(bench)).Then(new FreeVolume(bench)).Then(new WriteLayer(bench)).Then(new SwitchHead(bench)).Then(new ReturnVolume(bench))
+                .PointOfNoReturn().Then(new CollectAfterSync(collector))
+                .Result(p => JsonSerializer.Serialize(SyncResult.Of(p), results.SyncResult))
+                .Build(),
+            StepList.For(Kinds.ForgetSync, Version, json.ForgetSyncPlan)
+                .PointOfNoReturn().Then(new ForgetSync(bench, collector))
+                .Result(p => JsonSerializer.Serialize(new ForgetSyncResult(p.Environment, p.Destination, p.Sync, p.LayersRemoved), results.ForgetSyncResult))
                 .Build(),
         ];
     }

@@ -62,5 +62,6 @@ internal sealed record StoredHistory(IReadOnlyList<Weave> Weaves, IReadOnlyList<
 {
     /// <summary>Every layer that is named is there.</summary>
     public bool Fits => Weaves.SelectMany(w => w.Machines).SelectMany(m => m.Heads).Concat(Snapshots.SelectMany(s => s.Machines).SelectMany(m => m.Frozen)).All(h => Layers.ContainsKey(h.Layer))
+        && Weaves.SelectMany(w => w.Kept).All(k => Layers.ContainsKey(k.Layer))
         && Layers.Values.All(l => l.Parent is not { } parent || Layers.ContainsKey(parent));
 }

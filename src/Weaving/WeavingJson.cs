@@ -8,6 +8,7 @@ using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Retention;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
+using WeaveHypervisor.Weaving.Volumes;
 
 namespace WeaveHypervisor.Weaving;
 
@@ -39,6 +40,10 @@ namespace WeaveHypervisor.Weaving;
 [JsonSerializable(typeof(PolicyResult))]
 [JsonSerializable(typeof(CompactPlan))]
 [JsonSerializable(typeof(CompactResult))]
+[JsonSerializable(typeof(SyncPlan))]
+[JsonSerializable(typeof(SyncResult))]
+[JsonSerializable(typeof(ForgetSyncPlan))]
+[JsonSerializable(typeof(ForgetSyncResult))]
 internal sealed partial class WeavingJson : JsonSerializerContext;
 
 /// <summary>JSON of results, which callers of the interface read: states in the interface's words, "running" and not "Running". Both contexts read either form.</summary>

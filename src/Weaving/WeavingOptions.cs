@@ -26,6 +26,8 @@ public sealed class WeavingOptions
     public int LastPort { get; set; } = 29999;
     /// <summary>How long a machine may take to shut down when it is asked to, before the stop is refused.</summary>
     public TimeSpan ShutdownPatience { get; set; } = TimeSpan.FromSeconds(90);
+    /// <summary>How long a guest may take to let go of a volume that is unplugged, up to 10 minutes.</summary>
+    public TimeSpan UnplugPatience { get; set; } = TimeSpan.FromSeconds(30);
     /// <summary>How long the machines of a snapshot that is verified must run, where nothing of them can be asked; up to 10 minutes.</summary>
     public TimeSpan VerifyRunTime { get; set; } = TimeSpan.FromSeconds(10);
 
@@ -43,6 +45,7 @@ public sealed class WeavingOptions
         if (FirstPort is < 1024 or > 65535) wrong.Add("Weaving:FirstPort must be 1024 to 65535.");
         if (LastPort < FirstPort || LastPort > 65535) wrong.Add("Weaving:LastPort must be at least FirstPort and at most 65535.");
         if (ShutdownPatience <= TimeSpan.Zero) wrong.Add("Weaving:ShutdownPatience must be longer than nothing.");
+        if (UnplugPatience <= TimeSpan.Zero || UnplugPatience > TimeSpan.FromMinutes(10)) wrong.Add("Weaving:UnplugPatience must be longer than nothing and at most 10 minutes.");
         if (VerifyRunTime < TimeSpan.Zero || VerifyRunTime > TimeSpan.FromMinutes(10)) wrong.Add("Weaving:VerifyRunTime must be 0 to 10 minutes.");
         return wrong;
     }

@@ -48,6 +48,12 @@ public sealed class CommandTests
         { "activate shop/audit --probe tcp://db:5432", """POST environments/shop/weaves/audit/activate {"probe":{"machine":"db","port":5432,"timeoutSeconds":30}}""" },
         { "delete shop/audit", "DELETE environments/shop/weaves/audit?withSnapshots=false" },
         { "delete shop/audit --with-snapshots", "DELETE environments/shop/weaves/audit?withSnapshots=true" },
+        { "diff shop main audit", "GET environments/shop/volume-diffs?left=main&right=audit&limit=1000" },
+        { "diff shop snap-1 active db/data --ranges", "GET environments/shop/volume-diffs?left=snap-1&right=active&limit=10000&volume=db%2Fdata" },
+        { "sync shop main audit db/data", """POST environments/shop/volume-syncs {"sourceWeave":"main","destinationWeave":"audit","volume":"db/data","dryRun":false,"stop":false,"quiesce":false}""" },
+        { "sync shop main audit db/data --strategy merge --on-conflict source --dry-run --stop --quiesce",
+            """POST environments/shop/volume-syncs {"sourceWeave":"main","destinationWeave":"audit","volume":"db/data","strategy":"merge","onConflict":"source","dryRun":true,"stop":true,"quiesce":true}""" },
+        { "sync --list shop", "GET environments/shop/volume-syncs?limit=200" },
         { "start shop/audit", "POST environments/shop/weaves/audit/start" },
         { "stop shop/audit", "POST environments/shop/weaves/audit/stop" },
         { "stop shop/audit --power-off", "POST environments/shop/weaves/audit/stop?powerOff=true" },
@@ -81,6 +87,30 @@ public sealed class CommandTests
         Assert.Equal((0, ""), (await run.RunLineAsync(line + " --json"), run.Error));
         Assert.Equal([request], run.Service.Requests);
         Assert.All(run.Service.Tokens, t => Assert.Equal("secret", t));
+    }
+
+    /// <summary>Of the operation is known which environment it was in.</summary>
+    [Theory]
+    [InlineData("sync --undo op-1 --stop", """POST environments/shop/volume-syncs/op-1/undo {"stop":true}""")]
+    [InlineData("sync --forget op-1", "DELETE environments/shop/volume-syncs/op-1")]
+    public async Task A_sync_is_taken_back_and_forgotten_by_its_id(string line, string request)
+    {
+        var run = new CliRun();
+        Assert.Equal((0, ""), (await run.RunLineAsync(line + " --json"), run.Error));
+        Assert.Equal(["GET operations/op-1", request], run.Service.Requests);
+    }
+
+    [Theory]
+    [InlineData("sync shop main audit")]
+    [InlineData("sync")]
+    [InlineData("sync shop main audit db/data --undo op-1")]
+    [InlineData("sync --undo op-1 --forget op-1")]
+    [InlineData("sync shop main audit db/data --strategy other")]
+    public async Task A_sync_that_is_not_clear_makes_no_request(string line)
+    {
+        var run = new CliRun();
+        Assert.Equal(ExitCodes.Usage, await run.RunLineAsync(line));
+        Assert.Empty(run.Service.Requests);
     }
 
     [Fact]

@@ -69,6 +69,8 @@ internal sealed class FakeService : HttpMessageHandler
         "snapshots/snap-1" => Answer(200, Samples.Timeline.Snapshots[0] with { Files = Samples.Files }, Json.SnapshotView),
         "environments/shop/weaves" => Answer(200, new Page<WeaveView>([.. Samples.Timeline.Weaves]), Json.PageWeaveView),
         "environments/shop/weaves/audit" => Answer(200, Samples.Timeline.Weaves[1], Json.WeaveView),
+        "environments/shop/volume-diffs" => Answer(200, Samples.Differences, Json.VolumeDiffsView),
+        "environments/shop/volume-syncs" => Answer(200, new Page<KeptSyncView>([new("op-1", "audit", "db/data", "main", Noon, "layer-1", 5 << 20)]), Json.PageKeptSyncView),
         "environments/shop/routes" => Answer(200, new Page<RouteView>([Samples.Route]), Json.PageRouteView),
         "operations" => Answer(200, new Page<OperationView>([End(Begun("snapshot", "shop/main"), "succeeded"), Begun("weave.create", "shop/audit") with { Id = "op-2", State = "running" }]), Json.PageOperationView),
         "operations/op-1" => Answer(200, End(Begun("snapshot", "shop/main"), "succeeded"), Json.OperationView),
@@ -97,6 +99,8 @@ internal sealed class FakeService : HttpMessageHandler
             ("POST", [_, var env, "weaves", var weave, _]) => Begun("weave.power", $"{env}/{weave}", Samples.Element("""{"state":"paused"}""")),
             ("PUT", [_, var env, "policy"]) => Begun("env.policy", env),
             ("DELETE", [_, var env, "policy"]) => Begun("env.policy", env),
+            ("POST", [_, var env, "volume-syncs", .. _]) => Begun("volume.sync", $"{env}/audit", Samples.SyncResult),
+            ("DELETE", [_, var env, "volume-syncs", _]) => Begun("volume.sync.forget", $"{env}/audit", Samples.Element("""{"sync":"op-1","layersRemoved":2}""")),
             ("POST", [_, var env, "compact"]) => Begun("env.compact", env, Samples.Element("""{"layersMerged":9,"pulls":1,"longestBefore":16,"longestAfter":4,"inUse":["2 layers of web/vda: weave.shop.audit.web, shop-web have them open"]}""")),
             _ => throw new InvalidOperationException($"{method} {path}"),
         };

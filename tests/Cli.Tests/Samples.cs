@@ -68,6 +68,28 @@ internal static class Samples
     public static DoctorView Repaired => Doctor with { Findings = [new("ok", "reconciliation", "The host has what the store says.", null)], Repaired = ["published again 2 routes", "made whole the fence of shop/audit: its name server is not running"] };
     public static DoctorView Looked => Doctor with { Findings = [.. Doctor.Findings, new("error", "shop", "its layer '/pool/a.qcow2' is gone.", "Put it back.")], Repairable = ["publish again 2 routes"], Busy = ["lab"] };
 
+    private static readonly string Picture = "0018" + new string('0', 56) + "4100";
+
+    public static VolumeDiffsView Differences => new()
+    {
+        Environment = "shop", Left = "main", Right = "audit",
+        Volumes =
+        [
+            new() { Volume = "web/vda", LeftInstant = "as of snap-1 at 2030-01-01T12:00:00.000Z", RightInstant = "as it is (its machine is off)", Difference = new(64L << 20, 0, 0, 0, 0, "layer-0", 4096, "what is allocated above the common layer", new string('0', 64)), Ranges = [], Unseen = [] },
+            new()
+            {
+                Volume = "db/data", LeftInstant = "as of snap-1 at 2030-01-01T12:00:00.000Z", RightInstant = "as it is (its machine is off)", Unseen = ["db/data of main is being written by a machine that runs: it was looked at as of snap-1, and what was written since is not seen"],
+                Difference = new(64L << 20, 1 << 20, 8192, 4096, 3, "layer-1", 3 << 20, "what is allocated above the common layer", Picture), Ranges = [new(2 << 20, 1 << 20, "left"), new(60 << 20, 8192, "right"), new(61 << 20, 4096, "both")],
+            },
+        ],
+    };
+
+    public static JsonElement SyncResult => Element($$"""
+        {"environment":"shop","sourceWeave":"main","destinationWeave":"audit","volume":"db/data","strategy":"merge","dryRun":false,"method":"copy","sourceInstant":"at 2030-01-01T12:00:00.000Z",
+         "difference":{"capacity":67108864,"leftBytes":1048576,"rightBytes":8192,"bothBytes":4096,"ranges":3,"commonLayer":"layer-1","bytesRead":3145728,"method":"what is allocated above the common layer","picture":"{{Picture}}","bytes":1060864},
+         "bytesCopied":1052672,"conflicts":[{"offset":63963136,"length":4096,"by":"both"}],"kept":"layer-9","restarted":true,"notes":["no guest agent could say whether db/data was mounted"]}
+        """);
+
     public static JsonElement SnapshotResult => Element("""
         {"snapshot":"snap-4","environment":"shop","weave":"main","at":"2030-01-01T12:00:00.500Z","consistency":"machine","skewMs":1.5,"longestPauseMs":42.25,"storedBytes":268435456,
          "machines":[{"name":"web","runState":"running","method":"background","reason":null},{"name":"db","runState":"running","method":"suspended","reason":"hugepages"}]}

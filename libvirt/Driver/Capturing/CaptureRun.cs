@@ -202,10 +202,4 @@ internal sealed class CaptureRun(DriverContext context, StateKeeper states, Thaw
         var method = member.Before == RunState.Off ? "off" : member.Method switch { MemoryMethod.Background => "background", MemoryMethod.Live => "live", MemoryMethod.Private => "private", MemoryMethod.Suspended => "suspended", _ => "disk" };
         return new(member.Machine.Machine.Name, member.Before, memory, method, member.Reason, member.Pause, []) { States = kept };
     }
-
-    /// <summary>Reports on the thread that progresses: <see cref="Progress{T}"/> would hand it to the pool, out of order.</summary>
-    private sealed class SynchronousProgress(Action<long> report) : IProgress<long>
-    {
-        public void Report(long value) => report(value);
-    }
 }

@@ -73,6 +73,14 @@ internal sealed class OwnedRegister(DriverContext context, FenceKeeper fences, E
         Qcow2OverlayWriter.Write(layer.Path, parent.Path, parent.Format, layer.VirtualSize, owner: context.Paths.QemuOwner);
     }, stop);
 
+    /// <summary>Off the caller's thread: most of it is reading and writing files.</summary>
+    public Task WriteLayerAsync(LayerRef layer, LayerRef parent, LayerContent content, IProgress<Progress>? progress, CancellationToken stop) => Task.Run(() =>
+    {
+        context.Paths.EnsureFolderOf(layer.Path);
+        var written = progress is null ? null : new SynchronousProgress(done => progress.Report(new("copying what differs", done, content.Bytes)));
+        return Qcow2Writer.WriteOnceAsync(layer.Path, new(layer.VirtualSize, parent.Path, parent.Format), content.Ranges, content.Read, content.Below, written, stop, owner: context.Paths.QemuOwner);
+    }, stop);
+
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop)
     {
         foreach (var path in paths) context.Paths.RequireOurs(path);

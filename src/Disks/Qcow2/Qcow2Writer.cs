@@ -56,6 +56,15 @@ public static class Qcow2Writer
         }
     }
 
+    /// <summary>As <see cref="WriteAsync"/>, for steps that may be repeated: there already on the same backing file, of the same format and size, it is left as it is, whatever it holds; another is a Conflict.</summary>
+    public static async Task WriteOnceAsync(string path, Qcow2Shape shape, IAsyncEnumerable<DiskRange> ranges, DiskReader content, DiskReader below, IProgress<long>? written, CancellationToken stop,
+        UnixFileMode mode = DurableFile.Private, FileOwner? owner = null)
+    {
+        if (shape.BackingPath is not { } backing) throw new WeaveException(Fault.Internal, $"A layer at {Ids.Quote(path)} needs a parent.");
+        if (Path.Exists(path)) Qcow2OverlayWriter.Write(path, backing, shape.BackingFormat, shape.Capacity);
+        else await WriteAsync(path, shape, ranges, content, below, written, stop, mode, owner).ConfigureAwait(false);
+    }
+
     /// <summary>Bytes that an image with that many bytes in that many ranges takes at most, whatever their places.</summary>
     public static long MostBytes(Qcow2Shape shape, long bytes, long ranges)
     {

@@ -235,12 +235,13 @@ internal static class Endpoints
             var found = await audit.ListAsync(limit, before, http.RequestAborted);
             return Json(new Page<AuditView>([.. found.Select(Map.View)], found.Count < limit ? null : found[^1].Number.ToString(System.Globalization.CultureInfo.InvariantCulture)));
         }).WithMetadata([Owns, .. Takes.Paging]).Produces<Page<AuditView>>().Named("listAudit", "The audit log, newest first.");
+        api.MapVolumes(Reads, Changes);
         api.MapOperations(Reads, Changes);
     }
 
-    private static RouteHandlerBuilder Operates(this RouteHandlerBuilder route, Needs needs, params Takes[] takes) =>
+    public static RouteHandlerBuilder Operates(this RouteHandlerBuilder route, Needs needs, params Takes[] takes) =>
         route.WithMetadata([needs, new BeginsOperation(), .. takes, Takes.Wait]).Produces<OperationView>(202).Produces<OperationView>();
-    private static RouteHandlerBuilder Operates<T>(this RouteHandlerBuilder route, Needs needs, bool mayBeEmpty = false) where T : notnull => route.Operates(needs).Accepts<T>(mayBeEmpty, "application/json");
+    public static RouteHandlerBuilder Operates<T>(this RouteHandlerBuilder route, Needs needs, bool mayBeEmpty = false) where T : notnull => route.Operates(needs).Accepts<T>(mayBeEmpty, "application/json");
     public static void Named(this RouteHandlerBuilder route, string name, string summary) => route.WithName(name).WithSummary(summary);
 
     private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, IWeaver weaver, ManagedEnvironment e, CancellationToken stop)

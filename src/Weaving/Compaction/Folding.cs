@@ -20,7 +20,7 @@ internal sealed record FoldPlan(IReadOnlyList<Fold> Folds, IReadOnlyList<string>
 internal sealed record HeadChain(Weave Weave, WeaveMachine Machine, VolumeName Volume, IReadOnlyList<Layer> Layers);
 
 /// <summary>
-/// Finds what shortens chains without changing what anybody needs. A layer is pinned where a snapshot's frozen head or a weave's live head is it. Pure.
+/// Finds what shortens chains without changing what anybody needs. A layer is pinned where a snapshot's frozen head or a weave's live head is it, or a sync can be taken back to it. Pure.
 /// </summary>
 internal static class Folding
 {
@@ -29,7 +29,8 @@ internal static class Folding
     public static FoldPlan Plan(IReadOnlyDictionary<LayerId, Layer> layers, IReadOnlyList<Weave> weaves, IReadOnlyList<Snapshot> snapshots, Func<WeaveMachine, bool> runs, int limit, long bytesPerSecond)
     {
         var heads = HeadsOf(weaves, layers).ToList();
-        var pinned = heads.Select(h => h.Layers[0].Id).Concat(snapshots.SelectMany(s => s.Machines).SelectMany(m => m.Frozen).Select(f => f.Layer)).ToHashSet();
+        var pinned = heads.Select(h => h.Layers[0].Id).Concat(snapshots.SelectMany(s => s.Machines).SelectMany(m => m.Frozen).Select(f => f.Layer))
+            .Concat(weaves.SelectMany(w => w.Kept).Select(k => k.Layer)).ToHashSet();
         var children = layers.Values.Where(l => l.Parent is not null).ToLookup(l => l.Parent!.Value);
         bool Merges(Layer layer) => !layer.Adopted && layer.Parent is not null && !pinned.Contains(layer.Id) && children[layer.Id].Count() == 1;
 

@@ -19,11 +19,11 @@ internal static class Chains
         return chain;
     }
 
-    /// <summary>All layers that a snapshot or a weave needs, ancestors included.</summary>
-    public static HashSet<LayerId> Needed(IEnumerable<Weave> weaves, IEnumerable<Snapshot> snapshots, IReadOnlyDictionary<LayerId, Layer> layers)
+    /// <summary>All layers that a snapshot or a weave needs, ancestors included: a weave its live ones, and those that its syncs can be taken back to.</summary>
+    public static HashSet<LayerId> Needed(IReadOnlyCollection<Weave> weaves, IEnumerable<Snapshot> snapshots, IReadOnlyDictionary<LayerId, Layer> layers)
     {
         var needed = new HashSet<LayerId>();
-        var heads = weaves.SelectMany(w => w.Machines).SelectMany(m => m.Heads).Select(h => h.Layer)
+        var heads = weaves.SelectMany(w => w.Machines).SelectMany(m => m.Heads).Select(h => h.Layer).Concat(weaves.SelectMany(w => w.Kept).Select(k => k.Layer))
             .Concat(snapshots.SelectMany(s => s.Machines).SelectMany(m => m.Frozen).Select(h => h.Layer));
         foreach (var head in heads)
             for (LayerId? next = head; next is { } id && layers.TryGetValue(id, out var layer) && needed.Add(id);) next = layer.Parent;

@@ -1,6 +1,7 @@
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Tests.Worlds;
+using WeaveHypervisor.Weaving.Volumes;
 using static WeaveHypervisor.Weaving.Tests.Worlds.World;
 
 namespace WeaveHypervisor.Weaving.Tests.Matrix;
@@ -10,6 +11,7 @@ namespace WeaveHypervisor.Weaving.Tests.Matrix;
 internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<World, IWeaver, Caller, Task<Operation>> Ask, bool TellsTruth = false)
 {
     private static readonly WeaveId Past = WeaveId.Parse("past");
+    private static readonly VolumeId Data = VolumeId.Parse("db/data");
 
     public static readonly IReadOnlyList<Scenario> All =
     [
@@ -45,12 +47,18 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         new("compact by merging", LongAsync, (_, w, c) => w.CompactAsync(Lab, c, default), TellsTruth: true),
         new("compact what is off", async world => { await LongAsync(world); await world.PowerAsync("main", WeavePower.PowerOff); }, (_, w, c) => w.CompactAsync(Lab, c, default), TellsTruth: true),
         new("compact by pulling", PinnedAsync, (_, w, c) => w.CompactAsync(Lab, c, default), TellsTruth: true),
+        new("sync into what runs", ApartAsync, (_, w, c) => w.SyncVolumeAsync(new(Lab, Weave.Main, Past, Data), c, default)),
+        new("sync into main", ApartAsync, (_, w, c) => w.SyncVolumeAsync(new(Lab, Past, Weave.Main, Data), c, default)),
+        new("sync with a stop", ApartAsync, (_, w, c) => w.SyncVolumeAsync(new(Lab, Weave.Main, Past, Data, Stop: true), c, default), TellsTruth: true),
+        new("undo a sync", SyncedAsync, async (world, w, c) => await w.UndoSyncAsync(Lab, (await w.ListSyncsAsync(Lab, default))[0].Kept.Sync, false, c, default)),
+        new("forget a sync", SyncedAsync, async (world, w, c) => await w.ForgetSyncAsync(Lab, (await w.ListSyncsAsync(Lab, default))[0].Kept.Sync, c, default)),
         new("pause main", LabAsync, (_, w, c) => w.ChangePowerAsync(Lab, Weave.Main, WeavePower.Pause, c, default), TellsTruth: true),
     ];
 
     public static Scenario Named(string name) => All.Single(s => s.Name == name);
 
-    public static TheoryData<string> Names => [.. All.Select(s => s.Name)];
+    /// <summary>All, or with WEAVE_SCENARIO those whose names contain that.</summary>
+    public static TheoryData<string> Names => [.. All.Select(s => s.Name).Where(n => Environment.GetEnvironmentVariable("WEAVE_SCENARIO") is not { } part || n.Contains(part, StringComparison.Ordinal))];
 
     public Task<Operation> AskAsync(World world) => Ask(world, world.Weaver, Me);
 
@@ -78,6 +86,24 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         await world.CreateAsync("past", snapshot: (await world.SnapshotsAsync())[0].Id);
         await world.OrderAsync("past", Web, "past");
         await world.RouteAsync("past", listen: 8081);
+    }
+
+    /// <summary>Both have written to a disk since, in the same place and in different ones.</summary>
+    private static async Task ApartAsync(World world)
+    {
+        await PastAsync(world);
+        await world.WriteAsync("main", Data, 20, 'm');
+        await world.WriteAsync("main", Data, 70, 'M');
+        await world.WriteAsync("past", Data, 70, 'P');
+        await world.WriteAsync("past", Data, 120, 'p');
+    }
+
+    private static async Task SyncedAsync(World world)
+    {
+        await ApartAsync(world);
+        await world.SyncAsync("main", "past", Data);
+        await world.WriteAsync("main", Data, 0, 'n');
+        await world.WriteAsync("past", Data, 200, 'q');
     }
 
     private static async Task NewAsync(World world)

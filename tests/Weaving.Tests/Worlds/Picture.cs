@@ -29,6 +29,7 @@ internal static class Pictures
             foreach (var weave in await world.Store.ListWeavesAsync(environment.Id, default))
             {
                 text.AppendLine($"weave {weave.Id} {weave.State} from {weave.Source} {Number(weave.Origin)} until {weave.ExpiresAt:yyyy-MM-dd} at {string.Join(",", weave.Addresses.Select(a => a.Outer))}");
+                foreach (var kept in weave.Kept) text.AppendLine($"  kept {kept.Machine}/{kept.Volume} from {kept.Source}");
                 foreach (var machine in weave.Machines) text.AppendLine($"  {machine.Name} {machine.RunState}: {Answer(world.Host.Ask(machine.Uuid))}");
             }
             foreach (var s in snapshots)

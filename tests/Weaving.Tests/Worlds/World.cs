@@ -22,7 +22,7 @@ namespace WeaveHypervisor.Weaving.Tests.Worlds;
 /// A simulated host with users' machines, a SQLite store in a folder of its own, and one service process at a time on both. The host and the store stay when the
 /// process ends. Operations run where the test says, on a clock that stands still but for a second after each.
 /// </summary>
-internal sealed class World : IAsyncDisposable
+internal sealed partial class World : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
     public static readonly EnvironmentId Lab = EnvironmentId.Parse("lab");
@@ -208,7 +208,7 @@ internal sealed class World : IAsyncDisposable
     public async Task<string> HoldsAsync(IEnumerable<(MachineName Machine, VolumeHead Head)> heads)
     {
         var layers = (await Store.ListLayersAsync(Lab, default)).ToDictionary(l => l.Id);
-        return string.Join("; ", heads.Select(h => $"{h.Machine}/{h.Head.Volume} {string.Join(",", Host.ReadDisk(layers[h.Head.Layer].Path))}"));
+        return string.Join("; ", heads.Select(h => $"{h.Machine}/{h.Head.Volume} {string.Join(",", Host.ReadDisk(layers[h.Head.Layer].Path))}{Host.Digest(layers[h.Head.Layer].Path)}"));
     }
 
     public Task<string> HoldsAsync(Snapshot snapshot) => HoldsAsync(snapshot.Machines.SelectMany(m => m.Frozen.Select(f => (m.Name, f))));
