@@ -19,6 +19,12 @@ internal sealed class CliHost
     /// <summary>Null: the network.</summary>
     public HttpMessageHandler? Handler { get; init; }
 
+    /// <summary>Becomes the service's program with these words; a test takes them instead.</summary>
+    public Func<CliHost, IReadOnlyList<string>, int> Become { get; init; } = ServiceProgram.Run;
+
+    /// <summary>See <see cref="ServiceProgram.Run"/>.</summary>
+    public int RunService(IReadOnlyList<string> words) => Become(this, words);
+
     public static CliHost FromProcess()
     {
         var always = System.Environment.GetEnvironmentVariable("WEAVE_COLOR") == "always";

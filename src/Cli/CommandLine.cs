@@ -23,6 +23,7 @@ internal static class CommandLine
         VolumeCommands.AddTo(root, verb);
         RouteCommands.AddTo(root, verb);
         OperationCommands.AddTo(root, verb);
+        DiskCommands.AddTo(root, verb);
         ServiceCommands.AddTo(root, verb);
         var help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExamples((SynchronousCommandLineAction)help.Action!, verb);

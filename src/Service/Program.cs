@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Service.Hosting;
@@ -6,12 +7,13 @@ using WeaveHypervisor.Weaving.Access;
 
 namespace WeaveHypervisor.Service;
 
-/// <summary>`serve` (default) runs the service; `doctor` looks at the host without one. Exit codes: 0 done, 1 failed, 2 usage, 4 refused, 5 unavailable.</summary>
+/// <summary>`serve` (default) runs the service; `doctor` looks at the host and `disk` at disk images without one. Exit codes: 0 done, 1 failed, 2 usage, 4 refused, 5 unavailable.</summary>
 internal static class Program
 {
     public static async Task<int> Main(string[] args)
     {
         var command = args is [{ } first, ..] && !first.StartsWith('-') ? first : "serve";
+        if (command == "disk") return await DiskAsync(args[1..]);
         try
         {
             var options = Composition.ReadOptions([.. args.Where(a => a.StartsWith("--Weave:", StringComparison.OrdinalIgnoreCase))]);
@@ -20,7 +22,7 @@ internal static class Program
                 case "serve": return await ServeAsync(options);
                 case "doctor": return await DoctorAsync(options, args.Contains("--json"));
                 default:
-                    await Console.Error.WriteLineAsync($"There is no command {Ids.Quote(command)}. Use serve or doctor.");
+                    await Console.Error.WriteLineAsync($"There is no command {Ids.Quote(command)}. Use serve, doctor or disk.");
                     return 2;
             }
         }
@@ -38,6 +40,17 @@ internal static class Program
         await Composition.PrepareAsync(app, folder, CancellationToken.None);
         await app.RunAsync();
         return 0;
+    }
+
+    private static async Task<int> DiskAsync(string[] words)
+    {
+        using var stop = new CancellationTokenSource();
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context =>
+        {
+            context.Cancel = true;
+            stop.Cancel();
+        });
+        return await Disks.DiskCommand.RunAsync(words, Disks.DiskConsole.FromProcess(), stop.Token);
     }
 
     private static async Task<int> DoctorAsync(WeaveOptions options, bool json)

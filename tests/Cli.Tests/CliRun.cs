@@ -16,12 +16,14 @@ internal sealed class CliRun
     public bool ErrorIsTerminal { get; init; }
     public int Width { get; init; } = 120;
     public CancellationToken Stop { get; init; }
+    /// <summary>Takes the words with which the service's program would be run.</summary>
+    public Func<IReadOnlyList<string>, int> Become { get; init; } = _ => throw new InvalidOperationException("This test does not expect the service's program to be run.");
 
     public string Out => _out.ToString().ReplaceLineEndings("\n");
     public string Error => _error.ToString().ReplaceLineEndings("\n");
     public CliHost Host => new()
     {
-        Out = _out, Error = _error, OutIsTerminal = OutIsTerminal, ErrorIsTerminal = ErrorIsTerminal, Width = Width, Environment = Environment.GetValueOrDefault, Clock = new FakeTimeProvider(Noon), Zone = Zone, Handler = Service,
+        Out = _out, Error = _error, OutIsTerminal = OutIsTerminal, ErrorIsTerminal = ErrorIsTerminal, Width = Width, Environment = Environment.GetValueOrDefault, Clock = new FakeTimeProvider(Noon), Zone = Zone, Handler = Service, Become = (_, words) => Become(words),
     };
 
     public Task<int> RunAsync(params string[] arguments) => CommandLine.RunAsync(Host, arguments, Stop);

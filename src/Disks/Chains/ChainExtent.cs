@@ -20,6 +20,7 @@ public readonly record struct ChainExtent(long Offset, long Length, bool IsZero,
 
 /// <summary>One file of a chain, as it was when it was opened.</summary>
 /// <param name="Capacity">Bytes that a guest would see of this layer.</param>
+/// <param name="FileLength">Bytes of the file.</param>
 /// <param name="AllocatedBytes">Bytes that the file takes on disk.</param>
 /// <param name="Identity">Equal for two paths exactly where they lead to one file.</param>
-public sealed record ChainLayer(string Path, DiskFormat Format, long Capacity, long AllocatedBytes, string Identity);
+public sealed record ChainLayer(string Path, DiskFormat Format, long Capacity, long FileLength, long AllocatedBytes, string Identity);

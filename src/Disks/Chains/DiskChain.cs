@@ -16,7 +16,7 @@ public sealed class DiskChain : IAsyncDisposable
     private DiskChain(List<LayerImage> images)
     {
         _images = [.. images];
-        Layers = [.. images.Select(i => new ChainLayer(i.Path, i.Format, i.Capacity, i.Facts.AllocatedBytes, i.Facts.Identity))];
+        Layers = [.. images.Select(i => new ChainLayer(i.Path, i.Format, i.Capacity, i.Facts.Length, i.Facts.AllocatedBytes, i.Facts.Identity))];
     }
 
     /// <summary>Bytes; positive. That of the top layer.</summary>
