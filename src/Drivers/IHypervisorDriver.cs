@@ -9,7 +9,7 @@ namespace WeaveHypervisor.Drivers;
 /// then ends as if it had been made once: what is there already is kept, what is half made is finished or made anew.
 /// <see cref="CaptureAsync"/> is the one exception: an instant cannot be had again; after a crash <see cref="AbandonCaptureAsync"/> is called instead.</para>
 /// <para><b>Gone.</b> Retiring or deleting what is not there is success.</para>
-/// <para><b>Errors.</b> <see cref="WeaveException"/> only; cancellation is <see cref="OperationCanceledException"/>. After an error of any call
+/// <para><b>Errors.</b> <see cref="WeaveException"/> only, <see cref="WeaveException.NotWritten"/> where a file of the driver's own could not be written; cancellation is <see cref="OperationCanceledException"/>. After an error of any call
 /// but the retiring ones nothing that the call made is left, or a second call (or its undo) finds and removes it.</para>
 /// <para><b>Machines are never left paused</b> by a failed or cancelled call.</para>
 /// </summary>

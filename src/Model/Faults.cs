@@ -52,6 +52,9 @@ public sealed class WeaveException : Exception
     /// <summary>Names of the things that hold what was to be changed (weaves, snapshots); empty where nothing holds it.</summary>
     public IReadOnlyList<string> Holders { get; }
 
+    /// <summary>Something new of the service's own could not be written or put into place: nothing is said by it of what was there before.</summary>
+    public bool NotWritten { get; init; }
+
     /// <summary>True where the same call may succeed later without any change by the caller.</summary>
     public bool IsTransient => Fault is Fault.Busy or Fault.Unavailable;
 }

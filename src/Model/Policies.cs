@@ -26,4 +26,6 @@ public sealed record SnapshotPolicy
     public int Hourly { get; init; }
     /// <summary>As <see cref="Hourly"/>, of UTC days; 0–10000.</summary>
     public int Daily { get; init; }
+    /// <summary>Of each so many slots, counted like those, one point is revived in isolation to see whether it comes to life: the first that is ready when somebody looks. 0: none; to 10000.</summary>
+    public int VerifyEvery { get; init; }
 }

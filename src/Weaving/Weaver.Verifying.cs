@@ -9,9 +9,6 @@ namespace WeaveHypervisor.Weaving;
 /// <summary>Verification of snapshots, and the time that weaves have to live.</summary>
 internal sealed partial class Weaver
 {
-    /// <summary>How long a temporary weave is left to an operation that gave up before it is deleted like any other whose time is over.</summary>
-    private static readonly TimeSpan VerificationGrace = TimeSpan.FromHours(1);
-
     public async Task<Operation> VerifySnapshotAsync(VerifyRequest request, Caller caller, CancellationToken stop)
     {
         if (await RepeatedAsync(caller, stop) is { } known) return known;
@@ -21,8 +18,7 @@ internal sealed partial class Weaver
         if (snapshot.State != SnapshotState.Ready) throw new WeaveException(Fault.Conflict, $"Snapshot '{snapshot.Id}' is not ready.", $"Choose another with `weave timeline {environment.Id}`.");
         if (request is { Probe: not null, Agents: true }) throw Invalid("A probe and guest agents were both asked for.", "Give one of them.");
         if (request.Timeout <= TimeSpan.Zero || request.Timeout > LongestProbe) throw Invalid($"A time of {request.Timeout} is out of range.", "Use more than 0 and at most 10 minutes.");
-        // Booted where nothing ran at the instant: something must run to be looked at.
-        var start = snapshot.Machines.Any(m => m.RunState != RunState.Off) ? StartMode.Resume : StartMode.Boot;
+        var plan = VerifyPlan.Of(request, snapshot, await Store.ListWeavesAsync(environment.Id, stop), bench.Now);
         if (request.Probe is { } probe)
         {
             CheckProbe(probe with { Timeout = request.Timeout }, snapshot.Blueprint);
@@ -30,22 +26,11 @@ internal sealed partial class Weaver
         }
         if (request.AgentOf is { } machine) RequireRunning(snapshot.Blueprint.Machine(machine).Name);
 
-        var tag = NewTag(await Store.ListWeavesAsync(environment.Id, stop));
-        var now = bench.Now;
-        var plan = new VerifyPlan
-        {
-            Environment = environment.Id, Snapshot = snapshot.Id, Probe = request.Probe, Agents = request.Agents, AgentOf = request.AgentOf, Timeout = request.Timeout,
-            Revival = new CreatePlan
-            {
-                Environment = environment.Id, Weave = Weave.TemporaryId(tag), Tag = tag, Snapshot = snapshot.Id, Start = start, Uplink = UplinkMode.None, CreatedAt = now,
-                ExpiresAt = now + request.Timeout + VerificationGrace, Verifies = true,
-            },
-        };
         return await SubmitAsync(Kinds.Verify, environment.Id, $"{environment.Id}/{snapshot.Id}", plan, WeavingJson.Default.VerifyPlan, caller, stop);
 
         void RequireRunning(MachineName name)
         {
-            if (start != StartMode.Boot && snapshot.Machines.FirstOrDefault(m => m.Name == name)?.RunState is { } state and not RunState.Running)
+            if (plan.Revival.Start != StartMode.Boot && snapshot.Machines.FirstOrDefault(m => m.Name == name)?.RunState is { } state and not RunState.Running)
                 throw new WeaveException(Fault.Conflict, $"Machine '{name}' was {state.ToString().ToLowerInvariant()} at the instant of snapshot '{snapshot.Id}', and so it will be when that is revived; it cannot answer.", "Name a machine that ran, or leave the probe out.");
         }
     }

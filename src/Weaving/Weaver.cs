@@ -270,7 +270,8 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
         }
     }
 
-    private static FenceTag NewTag(IReadOnlyList<Weave> weaves)
+    /// <summary>A tag that no weave of the environment has.</summary>
+    internal static FenceTag NewTag(IReadOnlyList<Weave> weaves)
     {
         while (true)
         {

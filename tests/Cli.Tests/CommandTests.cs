@@ -30,6 +30,7 @@ public sealed class CommandTests
         { "policy set shop --every 5m --keep-last 12", """PUT environments/shop/policy {"every":"5m","keepLast":12,"memory":true,"quiesce":false}""" },
         { "policy set shop --every 1h30m --keep-last 12 --hourly 24 --daily 7 --disk-only --quiesce",
             """PUT environments/shop/policy {"every":"1h30m","keepLast":12,"hourly":24,"daily":7,"memory":false,"quiesce":true}""" },
+        { "policy set shop --every 15m --keep-last 96 --verify-every 16", """PUT environments/shop/policy {"every":"15m","keepLast":96,"verifyEvery":16,"memory":true,"quiesce":false}""" },
         { "policy show shop", "GET environments/shop" },
         { "policy clear shop", "DELETE environments/shop/policy" },
         { "compact shop", "POST environments/shop/compact" },
@@ -150,6 +151,8 @@ public sealed class CommandTests
     [InlineData("route shop/audit http", "http")]
     [InlineData("token create ci --role owner", "owner")]
     [InlineData("policy set shop --every 5m", "--keep-last")]
+    [InlineData("env adopt shop --domain shop-web --every 5m", "--keep-last")]
+    [InlineData("env adopt shop --domain shop-web --disk-only", "--every")]
     [InlineData("op list --limit many", "many")]
     public async Task A_line_that_is_wrong_is_refused_before_any_request_with_what_to_do(string line, string says)
     {

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Text.RegularExpressions;
 using WeaveHypervisor.Client.V1;
 
@@ -52,7 +51,7 @@ public sealed class FaultTests(LabWorld lab, ITestOutputHelper output)
         await LabWorld.OrderAsync(LabWorld.MainWeb);
         await lab.WeaveAsync("snapshot", LabWorld.Environment, "--no-wait");
         await Shell.UntilAsync("memory is written", () => Task.FromResult(Parts() > 1 << 20));
-        KillQemu($"{LabWorld.Prefix}-web");
+        Libvirtd.KillQemu($"{LabWorld.Prefix}-web");
         var operation = await EndedAsync("snapshot");
         output.WriteLine($"{operation.State}: {operation.Error?.Detail}");
         Assert.True(operation.State is "succeeded" or "undone", $"{operation.State}, {operation.Error?.Detail}");
@@ -202,12 +201,6 @@ public sealed class FaultTests(LabWorld lab, ITestOutputHelper output)
     /// <summary>Bytes of memory images that are being written.</summary>
     private static long Parts() => Directory.EnumerateFiles(LabWorld.Pool, "*.part", SearchOption.AllDirectories).Sum(f => new FileInfo(f) is { Exists: true } i ? i.Length : 0);
 
-    private static void KillQemu(string domain)
-    {
-        using var process = Process.GetProcessById(int.Parse(File.ReadAllText($"/run/libvirt/qemu/{domain}.pid"), CultureInfo.InvariantCulture));
-        process.Kill();
-    }
-
     /// <summary>
     /// What a power cut and a boot do, for the things of our names: service, libvirtd and machines die at once; links, rules, namespaces, name servers and all under /run are gone; libvirtd comes up anew.
     /// </summary>
@@ -217,7 +210,7 @@ public sealed class FaultTests(LabWorld lab, ITestOutputHelper output)
         var names = await HostFootprint.TakeAsync(LabWorld.Pool);
         var mine = (await HostFootprint.DomainsAsync(LabWorld.Prefix)).ToList();
         await Libvirtd.KillAsync();
-        foreach (var domain in mine) KillQemu(domain);
+        foreach (var domain in mine) Libvirtd.KillQemu(domain);
         foreach (var name in Kept("namespace ").Where(n => n.StartsWith(LabWorld.Prefix, StringComparison.Ordinal)))
         {
             foreach (var pid in (await Shell.RunAsync("ip", "netns", "pids", name)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)) await Shell.RunAsync("kill", "-KILL", pid.Trim());

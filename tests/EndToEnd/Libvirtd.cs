@@ -32,6 +32,13 @@ internal static class Libvirtd
         await File.WriteAllTextAsync(mark, string.Create(CultureInfo.InvariantCulture, $"{pid} {since} {boot}\n"));
     }
 
+    /// <summary>Kills the process of a machine that libvirtd has started, or had when it was killed itself.</summary>
+    public static void KillQemu(string domain)
+    {
+        using var process = Process.GetProcessById(int.Parse(File.ReadAllText($"/run/libvirt/qemu/{domain}.pid"), CultureInfo.InvariantCulture));
+        process.Kill();
+    }
+
     private static async Task<int> PidAsync() => BySystemd
         ? int.Parse((await Shell.RunAsync("systemctl", "show", "-p", "MainPID", "--value", "libvirtd")).Succeeded("systemctl show").Output.Trim(), CultureInfo.InvariantCulture)
         : int.Parse(await File.ReadAllTextAsync(PidFile), CultureInfo.InvariantCulture);

@@ -73,7 +73,7 @@ internal sealed class TestService : IAsyncDisposable
         _held = new(options.StatePath);
         _app = Composition.Build(options, _held, services =>
         {
-            services.AddSingleton(Clock).AddSingleton<IHypervisorDriver>(_ => new FaultyDriver(new SimulatedHypervisor(Host), Faults));
+            services.AddSingleton(Clock).AddSingleton(_ => Host).AddSingleton<IHypervisorDriver>(_ => new FaultyDriver(new SimulatedHypervisor(Host), Faults));
             // Hangfire keeps the logger of the service that started last, also when that has ended.
             services.AddSingleton<ILoggerFactory>(NullLoggerFactory.Instance);
         });

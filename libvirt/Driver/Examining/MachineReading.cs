@@ -42,6 +42,8 @@ internal sealed record MachineReading(long MemoryBytes, int VirtualCpus, IReadOn
             Refuse(null, "Its UEFI variable store is no raw file.", "Convert it to a raw file with `qemu-img convert -O raw`, and name that in <nvram> with `virsh edit`.");
         if (os?.Element("varstore") is not null) Refuse(null, "Its UEFI variable store is of a kind that is not known here (varstore).", "Use a firmware with <nvram>.");
         var memory = Bytes(domain.Element("memory"));
+        if (domain.Element("devices")?.Elements("tpm").Any(t => t.Descendants("encryption").Any()) == true)
+            Refuse(null, "The state of its TPM is encrypted with a secret of libvirt's, which was not tried with snapshots and copies.", "Use a TPM without <encryption>, on a file system that is encrypted.");
         if (memory <= 0) Refuse(null, "Its memory size cannot be read.", "Look at it with `virsh dumpxml`.");
         var vcpu = domain.Element("vcpu");
         if (!int.TryParse((string?)vcpu?.Attribute("current") ?? vcpu?.Value ?? "1", NumberStyles.None, CultureInfo.InvariantCulture, out var cpus) || cpus < 1) cpus = 1;

@@ -27,6 +27,7 @@ internal sealed class HostInspector(DriverContext context)
                 details["memory"] = $"{node.MemoryKiB >> 10} MiB";
                 findings.Add(new(FindingLevel.Ok, "libvirt", $"libvirt {libvirt} and QEMU {qemu} answer at {context.Options.Uri}.", null));
                 Versions(libvirt, qemu, findings);
+                await TpmAsync(connection, findings, stop);
             }, stop);
         }
         catch (WeaveException e)
@@ -77,6 +78,27 @@ internal sealed class HostInspector(DriverContext context)
             findings.Add(new(FindingLevel.Warning, "libvirt", "This libvirt cannot start machines with more than about 25 layers.", "Keep histories short, or update libvirt."));
     }
 
+    /// <summary>swtpm is needed by machines with an emulated TPM alone, and by their copies.</summary>
+    private static async Task TpmAsync(LibvirtConnection connection, List<Finding> findings, CancellationToken stop)
+    {
+        if (Installed("swtpm")) return;
+        var machines = new List<string>();
+        foreach (var domain in await connection.ListDomainsAsync(cancellationToken: stop))
+            using (domain)
+            {
+                try
+                {
+                    if (States.StateKeeper.KindsOf(DomainText.Parse(await domain.GetXmlAsync(cancellationToken: stop))).Contains(StateKind.Tpm)) machines.Add(domain.Name);
+                }
+                catch (LibvirtException e) when (e.Code == VirErrorCode.NoDomain)
+                {
+                    // It ended meanwhile.
+                }
+            }
+        if (machines.Count > 0)
+            findings.Add(new(FindingLevel.Warning, "swtpm", $"swtpm is not installed: machines with an emulated TPM, and their copies, cannot be started ({string.Join(", ", machines.Order(StringComparer.Ordinal).Take(5))}{(machines.Count > 5 ? $" and {machines.Count - 5} more" : "")}).", "Install swtpm and swtpm-tools."));
+    }
+
     private static void Kernel(List<Finding> findings)
     {
         var userfault = Read("/proc/sys/vm/unprivileged_userfaultfd");
@@ -89,11 +111,13 @@ internal sealed class HostInspector(DriverContext context)
 
     private static void Programs(List<Finding> findings)
     {
-        var folders = $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin:/usr/bin:/bin".Split(':', StringSplitOptions.RemoveEmptyEntries);
-        var missing = new[] { "ip", "nft", "iptables", "dnsmasq", "qemu-img" }.Where(p => folders.All(f => !File.Exists(Path.Combine(f, p)))).ToList();
+        var missing = new[] { "ip", "nft", "iptables", "dnsmasq", "qemu-img" }.Where(p => !Installed(p)).ToList();
         findings.Add(missing.Count == 0 ? new(FindingLevel.Ok, "programs", "ip, nft, iptables, dnsmasq and qemu-img are installed.", null)
             : new(FindingLevel.Error, "programs", $"{string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not installed.", "Install iproute2, nftables, iptables, dnsmasq-base and qemu-utils."));
     }
+
+    private static bool Installed(string program) =>
+        $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin:/usr/bin:/bin".Split(':', StringSplitOptions.RemoveEmptyEntries).Any(f => File.Exists(Path.Combine(f, program)));
 
     private void Confinement(List<Finding> findings)
     {

@@ -88,9 +88,16 @@ internal sealed class StateKeeper(DriverContext context)
             var folder = FolderOf(copy.Machine.Uuid);
             if (Directory.Exists(folder) || Read(state.Path) is not { Length: > 0 } content) continue;
             var making = folder + ".weave";
-            if (Directory.Exists(making)) Directory.Delete(making, recursive: true);
-            Unpack(content, making, state.Path);
-            Directory.Move(making, folder);
+            try
+            {
+                if (Directory.Exists(making)) Directory.Delete(making, recursive: true);
+                Unpack(content, making, state.Path);
+                Directory.Move(making, folder);
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                throw DiskFaults.From(error, $"fill the folder {Ids.Quote(folder)}", writes: true);
+            }
         }
     }
 

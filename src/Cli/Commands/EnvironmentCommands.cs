@@ -21,12 +21,15 @@ internal static class EnvironmentCommands
         var name = new Argument<string>("NAME") { Description = "Name of the new environment: lower-case letters, digits and hyphens." };
         var domains = new Option<string[]>("--domain") { Description = "A machine as libvirt names it; SHORT=DOMAIN gives it a short name. Once for each.", AllowMultipleArgumentsPerToken = true };
         var vagrant = new Option<string?>("--vagrant") { Description = "A folder with a Vagrantfile whose machines were made by `vagrant up` (provider libvirt), in place of --domain: all of them, under their Vagrant names." };
-        var command = verb.Make("adopt", "Put machines under management as one environment. Touches nothing; refuses, with all reasons, what cannot be managed.",
-            ["weave env adopt shop --domain shop-web --domain shop-db", "weave env adopt shop --domain web=prod-web-01 --domain db=prod-db-01", "weave env adopt lab --vagrant ~/labs/shop"], name, domains, vagrant);
+        var policy = new PolicyOptions(needed: false);
+        var command = verb.Make("adopt", "Put machines under management as one environment. Touches nothing; refuses, with all reasons, what cannot be managed. With --every and --keep-last points are taken by themselves, as `policy set` says.",
+            ["weave env adopt shop --domain shop-web --domain shop-db", "weave env adopt shop --domain web=prod-web-01 --domain db=prod-db-01", "weave env adopt lab --vagrant ~/labs/shop", "weave env adopt shop --domain shop-web --every 5m --keep-last 12"],
+            [name, domains, vagrant, .. policy.Symbols]);
+        policy.Check(command);
         verb.Begins(command, (parsed, client, stop) =>
         {
             var environment = parsed.GetRequiredValue(name);
-            return client.AdoptAsync(new AdoptBody { Name = environment, Machines = Machines(verb, environment, parsed.GetValue(domains) ?? [], parsed.GetValue(vagrant)) }, stop);
+            return client.AdoptAsync(new AdoptBody { Name = environment, Machines = Machines(verb, environment, parsed.GetValue(domains) ?? [], parsed.GetValue(vagrant)), SnapshotPolicy = policy.Read(parsed) }, stop);
         }, (operation, output) => output.Line($"{operation.Subject}: adopted ({Verb.Took(operation)}); next: weave snapshot {operation.Subject}"));
         return command;
     }

@@ -47,19 +47,10 @@ internal static class PolicyCommands
     private static Command Set(Verb verb)
     {
         var name = Verb.Environment();
-        var every = new Option<string>("--every") { Description = "One point in each such slot of time, such as 30s, 5m or 1h; slots are counted in UTC, so that 5m means :00, :05, :10…", Required = true };
-        var keep = new Option<int>("--keep-last") { Description = "Keep the newest so many automatic points.", Required = true };
-        var hourly = new Option<int?>("--hourly") { Description = "Also keep the newest point of each of the newest so many UTC hours that have one. Hours without a point do not count: time alone removes nothing." };
-        var daily = new Option<int?>("--daily") { Description = "The same of UTC days." };
-        var diskOnly = new Option<bool>("--disk-only") { Description = "Without memory: as after a power cut." };
-        var quiesce = new Option<bool>("--quiesce") { Description = "Ask guest agents to freeze file systems first; for machines whose memory is not captured." };
+        var policy = new PolicyOptions(needed: true);
         var command = verb.Make("set", "Take a point of the active weave in each slot of time, and remove automatic points that no rule keeps. Points of your own, labelled ones and those that weaves were made from stay.",
-            ["weave policy set shop --every 5m --keep-last 12 --hourly 24 --daily 7", "weave policy set shop --every 30s --keep-last 20 --disk-only --quiesce"], name, every, keep, hourly, daily, diskOnly, quiesce);
-        verb.Begins(command, (parsed, client, stop) => client.SetPolicyAsync(parsed.GetRequiredValue(name), new PolicyBody
-        {
-            Every = parsed.GetRequiredValue(every), KeepLast = parsed.GetRequiredValue(keep), Hourly = parsed.GetValue(hourly), Daily = parsed.GetValue(daily),
-            Memory = !parsed.GetValue(diskOnly), Quiesce = parsed.GetValue(quiesce),
-        }, stop), (operation, output) => output.Line($"{operation.Subject}: policy set; see `weave policy show {operation.Subject}`"));
+            ["weave policy set shop --every 5m --keep-last 12 --hourly 24 --daily 7", "weave policy set shop --every 30s --keep-last 20 --disk-only --quiesce", "weave policy set shop --every 15m --keep-last 96 --verify-every 16"], [name, .. policy.Symbols]);
+        verb.Begins(command, (parsed, client, stop) => client.SetPolicyAsync(parsed.GetRequiredValue(name), policy.Read(parsed)!, stop), (operation, output) => output.Line($"{operation.Subject}: policy set; see `weave policy show {operation.Subject}`"));
         return command;
     }
 
@@ -85,7 +76,7 @@ internal static class PolicyCommands
     /// <summary>Lines of a policy, also for `env show`.</summary>
     public static IEnumerable<(string, string?)> Facts(PolicyView policy, Verb verb) =>
     [
-        ("policy", $"every {policy.Every}, {(policy.Memory ? "with memory" : "disks only")}{(policy.Quiesce ? ", quiesced" : "")}; keeps the last {policy.KeepLast}{(policy.Hourly > 0 ? $", {policy.Hourly} hourly" : "")}{(policy.Daily > 0 ? $", {policy.Daily} daily" : "")}"),
+        ("policy", $"every {policy.Every}, {(policy.Memory ? "with memory" : "disks only")}{(policy.Quiesce ? ", quiesced" : "")}; keeps the last {policy.KeepLast}{(policy.Hourly > 0 ? $", {policy.Hourly} hourly" : "")}{(policy.Daily > 0 ? $", {policy.Daily} daily" : "")}{(policy.VerifyEvery > 0 ? $"; verifies one of {policy.VerifyEvery}" : "")}"),
         ("next point", Times.Show(policy.NextAt, verb.Host.Zone)),
         ("last point", policy.LastAt is { } at ? $"{policy.LastState} {Times.Show(at, verb.Host.Zone)} ({policy.LastOperation})" : "none yet"),
         ("last refusal", policy.LastError),

@@ -11,6 +11,8 @@ public sealed record PolicyBody
     public int? Hourly { get; init; }
     /// <summary>The same of days. Default 0.</summary>
     public int? Daily { get; init; }
+    /// <summary>Of each so many slots one point is revived in isolation, asked, and removed again, as `snapshot verify` does. Default 0: none.</summary>
+    public int? VerifyEvery { get; init; }
     /// <summary>Default true.</summary>
     public bool? Memory { get; init; }
     public bool? Quiesce { get; init; }
@@ -22,6 +24,7 @@ public sealed record PolicyView
     public required int KeepLast { get; init; }
     public required int Hourly { get; init; }
     public required int Daily { get; init; }
+    public int VerifyEvery { get; init; }
     public required bool Memory { get; init; }
     public required bool Quiesce { get; init; }
     /// <summary>When the next point is due.</summary>

@@ -8,7 +8,8 @@ public static class DiskFaults
     private const int EPerm = 1, ENoEnt = 2, EIo = 5, EAccess = 13, EExist = 17, ENotDir = 20, ENoSpace = 28, EReadOnly = 30, ENotEmpty = 39, ELoop = 40, EQuota = 122;
 
     /// <summary>The exception for errno <paramref name="error"/> after "tried to <paramref name="what"/>".</summary>
-    public static WeaveException FromErrno(int error, string what, Exception? inner = null)
+    /// <param name="writes">Something new was to be written: see <see cref="WeaveException.NotWritten"/>.</param>
+    public static WeaveException FromErrno(int error, string what, Exception? inner = null, bool writes = false)
     {
         var (fault, reason, next) = error switch
         {
@@ -22,22 +23,22 @@ public static class DiskFaults
             EIo => (Fault.DataLoss, "the storage reported an input/output error", "Look at the kernel log for the disk below."),
             _ => (Fault.Internal, $"error {error}", null),
         };
-        return new(fault, $"Could not {what}: {reason}.", next, inner);
+        return new(fault, $"Could not {what}: {reason}.", next, inner) { NotWritten = writes };
     }
 
     /// <summary>Translates what .NET's file calls throw; anything that is no file error is given back as Internal.</summary>
-    public static WeaveException From(Exception error, string what) => error switch
+    public static WeaveException From(Exception error, string what, bool writes = false) => error switch
     {
         WeaveException known => known,
-        FileNotFoundException or DirectoryNotFoundException => FromErrno(ENoEnt, what, error),
-        UnauthorizedAccessException => FromErrno(EAccess, what, error),
+        FileNotFoundException or DirectoryNotFoundException => FromErrno(ENoEnt, what, error, writes),
+        UnauthorizedAccessException => FromErrno(EAccess, what, error, writes),
         PathTooLongException => new(Fault.InvalidRequest, $"Could not {what}: the path is too long.", "Use shorter names.", error),
         // On Unix .NET keeps the raw errno in HResult; on Windows it is a Win32 code (39 and 112: disk full, 80 and 183: exists).
-        IOException when !OperatingSystem.IsWindows() => FromErrno(error.HResult, what, error),
+        IOException when !OperatingSystem.IsWindows() => FromErrno(error.HResult, what, error, writes),
         IOException => (error.HResult & 0xffff) switch
         {
-            39 or 112 => FromErrno(ENoSpace, what, error),
-            80 or 183 => FromErrno(EExist, what, error),
+            39 or 112 => FromErrno(ENoSpace, what, error, writes),
+            80 or 183 => FromErrno(EExist, what, error, writes),
             _ => new(Fault.Internal, $"Could not {what}: {error.Message}", null, error),
         },
         _ => new(Fault.Internal, $"Could not {what}: {error.Message}", null, error),

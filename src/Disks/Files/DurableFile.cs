@@ -36,7 +36,7 @@ public static class DurableFile
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
-                throw DiskFaults.From(error, $"write {Ids.Quote(path)}");
+                throw DiskFaults.From(error, $"write {Ids.Quote(path)}", writes: true);
             }
         }
         catch
@@ -61,7 +61,7 @@ public static class DurableFile
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw DiskFaults.From(error, $"create {Ids.Quote(part)}");
+            throw DiskFaults.From(error, $"create {Ids.Quote(part)}", writes: true);
         }
     }
 
@@ -81,7 +81,7 @@ public static class DurableFile
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw DiskFaults.From(error, $"move {Ids.Quote(part)} into place");
+            throw DiskFaults.From(error, $"move {Ids.Quote(part)} into place", writes: true);
         }
         SyncFolder(FolderOf(path));
     }
@@ -107,7 +107,7 @@ public static class DurableFile
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw DiskFaults.From(error, $"create the folder {Ids.Quote(path)}");
+            throw DiskFaults.From(error, $"create the folder {Ids.Quote(path)}", writes: true);
         }
     }
 
@@ -149,7 +149,7 @@ public static class DurableFile
         }
         catch (IOException error)
         {
-            throw DiskFaults.From(error, what);
+            throw DiskFaults.From(error, what, writes: true);
         }
         using var handle = Posix.OpenForReading(folder, what);
         Posix.Sync(handle, what);

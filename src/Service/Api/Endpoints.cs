@@ -252,7 +252,7 @@ internal static class Endpoints
 
     private static SnapshotPolicy? Policy(PolicyBody? body) => body is null ? null : new()
     {
-        Every = Span(body.Every, "length of time")!.Value, KeepLast = body.KeepLast, Hourly = body.Hourly ?? 0, Daily = body.Daily ?? 0, Memory = body.Memory ?? true, Quiesce = body.Quiesce ?? false,
+        Every = Span(body.Every, "length of time")!.Value, KeepLast = body.KeepLast, Hourly = body.Hourly ?? 0, Daily = body.Daily ?? 0, VerifyEvery = body.VerifyEvery ?? 0, Memory = body.Memory ?? true, Quiesce = body.Quiesce ?? false,
     };
 
     /// <summary>A hypervisor that does not answer is a finding of the host's already.</summary>

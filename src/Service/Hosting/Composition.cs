@@ -13,6 +13,7 @@ using WeaveHypervisor.Simulator;
 using WeaveHypervisor.State;
 using WeaveHypervisor.Weaving;
 using WeaveHypervisor.Weaving.Access;
+using WeaveHypervisor.Weaving.Traffic;
 
 namespace WeaveHypervisor.Service.Hosting;
 
@@ -43,7 +44,8 @@ internal static class Composition
         services.AddSystemd().AddWindowsService();
         services.AddSingleton(TimeProvider.System).AddSingleton(options);
         services.AddWeaveState(StateOf(options, folder.Database));
-        services.AddSingleton(p => CreateDriver(options, p.GetRequiredService<ILoggerFactory>()));
+        services.AddSingleton(p => CreateDriver(options, p.GetRequiredService<ILoggerFactory>(), p.GetService<SimulatedHost>));
+        if (options.Driver == "simulator") services.AddSingleton(_ => NewSimulatedHost(options)).AddSingleton<IProber, SimulatedProber>();
         var shared = options.Storage.Postgres is { Length: > 0 };
         var process = $"{Environment.MachineName}:{folder.Root}";
         services.AddWeaving(options.Weaving, new(process, SeveralHosts: shared));
@@ -90,8 +92,11 @@ internal static class Composition
     /// <summary>What tells this machine from every other (machine-id(5)); its name where it has no such file.</summary>
     private static string MachineIdentity() => File.Exists("/etc/machine-id") && File.ReadAllText("/etc/machine-id").Trim() is { Length: > 0 } id ? id : Environment.MachineName;
 
-    public static IHypervisorDriver CreateDriver(WeaveOptions options, ILoggerFactory loggers) => options.Driver == "simulator"
-        ? new SimulatedHypervisor(new SimulatedHost(Path.Combine(options.StatePath, "simulator"), TimeProvider.System)) : new LibvirtDriver(options.Libvirt, TimeProvider.System, loggers);
+    /// <param name="simulated">The simulated host, where there is one already.</param>
+    public static IHypervisorDriver CreateDriver(WeaveOptions options, ILoggerFactory loggers, Func<SimulatedHost?>? simulated = null) => options.Driver == "simulator"
+        ? new SimulatedHypervisor(simulated?.Invoke() ?? NewSimulatedHost(options)) : new LibvirtDriver(options.Libvirt, TimeProvider.System, loggers);
+
+    private static SimulatedHost NewSimulatedHost(WeaveOptions options) => new(Path.Combine(options.StatePath, "simulator"), TimeProvider.System);
 }
 
 /// <summary>Before the service is ready all unfinished work is taken up; then the host is compared with the store, however long that takes.</summary>

@@ -5,6 +5,7 @@ using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Compaction;
 using WeaveHypervisor.Weaving.Retention;
+using WeaveHypervisor.Weaving.Verifying;
 
 namespace WeaveHypervisor.Weaving.Policies;
 
@@ -37,6 +38,16 @@ internal sealed class PolicyLook(Bench bench, OperationDesk desk, IJournal journ
         if (environment.Policy is not { } policy) return;
         await RemoveAsync(environment, policy, snapshots, weaves, unfinished, begun, stop);
         await TakeAsync(environment, policy, snapshots, weaves, unfinished, begun, skipped, stop);
+        await VerifyAsync(environment, policy, snapshots, weaves, unfinished, begun, stop);
+    }
+
+    /// <summary>An ordinary verification, one at a time. The key of its group of slots keeps one that failed, or whose point was removed since, from being made again.</summary>
+    private async Task VerifyAsync(ManagedEnvironment environment, SnapshotPolicy policy, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyList<Operation> unfinished, List<Operation> begun, CancellationToken stop)
+    {
+        if (PolicyRules.ToVerify(policy, snapshots) is not { } point || unfinished.Any(o => o.Kind == Kinds.Verify && o.RequestedBy == SnapshotPolicy.Maker)) return;
+        var plan = VerifyPlan.Of(new(point.Id, null, false, null, VerifyPlan.Patience), point, weaves, bench.Now);
+        await SubmitAsync(Kinds.Verify, environment, $"{environment.Id}/{point.Id}", JsonSerializer.Serialize(plan, WeavingJson.Default.VerifyPlan),
+            string.Create(CultureInfo.InvariantCulture, $"verify {environment.AdoptedAt.UtcTicks} {policy.Every} {policy.VerifyEvery} {PolicyRules.GroupOf(policy, point.At)}"), begun, stop);
     }
 
     private async Task CompactAsync(ManagedEnvironment environment, IReadOnlyList<Snapshot> snapshots, IReadOnlyList<Weave> weaves, IReadOnlyDictionary<LayerId, Layer> layers,

@@ -15,6 +15,20 @@ internal static class PolicyRules
         Count(policy.KeepLast, "keepLast", 1);
         Count(policy.Hourly, "hourly", 0);
         Count(policy.Daily, "daily", 0);
+        Count(policy.VerifyEvery, "verifyEvery", 0);
+    }
+
+    /// <summary>Which group of <see cref="SnapshotPolicy.VerifyEvery"/> slots a time is in; one point of each is verified.</summary>
+    public static long GroupOf(SnapshotPolicy policy, DateTimeOffset at) => at.UtcTicks / policy.Every.Ticks / policy.VerifyEvery;
+
+    /// <summary>
+    /// The automatic point that is to be verified now: the newest one that is ready, unless one of its group was. Null: none.
+    /// </summary>
+    public static Snapshot? ToVerify(SnapshotPolicy policy, IReadOnlyList<Snapshot> snapshots)
+    {
+        if (policy.VerifyEvery == 0) return null;
+        var automatic = snapshots.Where(s => s.IsAutomatic && s.State == SnapshotState.Ready).ToList();
+        return automatic.MaxBy(s => (s.At, s.Id.Text)) is { } newest && !automatic.Any(s => s.Verification is not null && GroupOf(policy, s.At) == GroupOf(policy, newest.At)) ? newest : null;
     }
 
     /// <summary>When the slot of time began that <paramref name="now"/> is in.</summary>

@@ -5,6 +5,27 @@ namespace WeaveHypervisor.Weaving.Verifying;
 
 internal sealed class VerifyPlan
 {
+    /// <summary>How long an answer is waited for where nobody said.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+    /// <summary>How long a temporary weave is left to an operation that gave up before it is deleted like any other whose time is over.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromHours(1);
+
+    /// <param name="weaves">All weaves of the environment.</param>
+    public static VerifyPlan Of(VerifyRequest request, Snapshot snapshot, IReadOnlyList<Weave> weaves, DateTimeOffset now)
+    {
+        var tag = Weaver.NewTag(weaves);
+        return new()
+        {
+            Environment = snapshot.Environment, Snapshot = snapshot.Id, Probe = request.Probe, Agents = request.Agents, AgentOf = request.AgentOf, Timeout = request.Timeout,
+            Revival = new()
+            {
+                Environment = snapshot.Environment, Weave = Weave.TemporaryId(tag), Tag = tag, Snapshot = snapshot.Id, Uplink = UplinkMode.None, CreatedAt = now, ExpiresAt = now + request.Timeout + Grace, Verifies = true,
+                // Booted where nothing ran at the instant: something must run to be looked at.
+                Start = snapshot.Machines.Any(m => m.RunState != RunState.Off) ? StartMode.Resume : StartMode.Boot,
+            },
+        };
+    }
+
     public required EnvironmentId Environment { get; set; }
     public required SnapshotId Snapshot { get; set; }
     /// <summary>What must answer; null: guest agents, or nothing but that the machines run.</summary>

@@ -57,7 +57,7 @@ internal sealed class Revive(Bench bench, IStep<CreatePlan> step) : IStep<Verify
     /// <summary>What an error says about the snapshot; null where it says nothing.</summary>
     private async Task<string?> ReasonAsync(VerifyPlan plan, WeaveException error, CancellationToken stop)
     {
-        if (error.Fault is Fault.Exhausted or Fault.AlreadyExists) return null;
+        if (error.NotWritten || error.Fault is Fault.Exhausted or Fault.AlreadyExists) return null;
         if (ReferenceEquals(error, plan.Revival.Refusal)) return !error.IsTransient || ++plan.Refusals >= Enough && await AnswersAsync(plan, stop) ? error.Message : null;
         return error.Fault is Fault.Conflict or Fault.NotFound or Fault.DataLoss ? await GoneAsync(plan, stop) : null;
     }

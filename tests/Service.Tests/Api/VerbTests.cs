@@ -95,6 +95,10 @@ public sealed class VerbTests : IAsyncLifetime
         _service.Host.GiveAgent(Model.MachineName.Parse("web"), Simulator.SimulatedAgent.Works);
         var ended = await _service.EndAsync(await client.VerifySnapshotAsync(id, new() { Agent = new() { Machine = "db" }, TimeoutSeconds = 5 }, default));
         Assert.True(ended.Result!.Value.GetProperty("passed").GetBoolean());
+        // A simulated machine is asked in the simulator, never on a network.
+        ended = await _service.EndAsync(await client.VerifySnapshotAsync(id, new() { Probe = new() { Machine = "web", Port = 80, HttpPath = "/" }, TimeoutSeconds = 5 }, default));
+        Assert.True(ended.Result!.Value.GetProperty("passed").GetBoolean());
+        Assert.IsType<WeaveHypervisor.Service.Hosting.SimulatedProber>(_service.Services.GetService(typeof(Weaving.Traffic.IProber)));
         _service.Host.GiveAgent(Model.MachineName.Parse("db"), Simulator.SimulatedAgent.Hangs);
         ended = await _service.EndAsync(await client.VerifySnapshotAsync(id, new() { Agent = new(), TimeoutSeconds = 0.3 }, default));
         Assert.False(ended.Result!.Value.GetProperty("passed").GetBoolean());

@@ -24,9 +24,9 @@ internal sealed class MatrixRun : IAsyncDisposable
 
     /// <summary>Prepares the scenario, and runs it once without a fault.</summary>
     /// <param name="counts">The boundaries that count.</param>
-    public static async Task<MatrixRun> PrepareAsync(Scenario scenario, Func<string, bool> counts, SqlFaults? sql = null)
+    public static async Task<MatrixRun> PrepareAsync(Scenario scenario, Func<string, bool> counts, SqlFaults? sql = null, bool postgres = false)
     {
-        var world = new World(sql: sql).WithMachines();
+        var world = new World(sql: sql, postgres: postgres).WithMachines();
         await scenario.Prepare(world);
         await world.CheckAsync();
         var run = new MatrixRun(scenario, world, await world.PictureAsync());

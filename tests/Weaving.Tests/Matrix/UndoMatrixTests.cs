@@ -1,3 +1,5 @@
+using Microsoft.Data.Sqlite;
+using Npgsql;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Tests.Worlds;
@@ -84,10 +86,59 @@ public sealed class SqlMatrixTests
         {
             sql.Arm();
             await run.BeginAsync();
-            sql.Arm(number, (number % 3) switch { 0 => Full, 1 => Broken, _ => Busy });
+            sql.Arm(number, message => new SqliteException(message, (number % 3) switch { 0 => Full, 1 => Broken, _ => Busy }));
             Assert.True(await run.LiveAsync());
             Assert.NotNull(sql.Fired);
             await run.EndsWholeOrAbsentAsync($"command {number} of {run.Commands}, {sql.Fired}");
+        }
+    }
+}
+
+/// <summary>The same with PostgreSQL: full, broken, a deadlock, and a connection that is gone, so that nobody knows what became of a commit. Some scenarios and points, or all with WEAVE_TESTS=full.</summary>
+public sealed class PostgresMatrixTests
+{
+    private const string Full = "53100", Broken = "58030", Deadlock = "40P01";
+    public static TheoryData<string> Scenarios => Matrices.Sparing ? ["create from now", "publish a named port"] : Scenario.Names;
+
+    [Theory, MemberData(nameof(Scenarios))]
+    public async Task A_database_that_fails_once_leaves_all_or_nothing(string name)
+    {
+        var sql = new SqlFaults();
+        await using var run = await MatrixRun.PrepareAsync(Scenario.Named(name), Calls.IsBeforeEffect, sql, postgres: true);
+        Assert.True(run.Commands > 20);
+        var stride = Matrices.Sparing ? run.Commands / 5 : 1;
+        for (var (number, failures) = (stride - 1, 0); number < run.Commands; number += stride, failures++)
+        {
+            sql.Arm();
+            await run.BeginAsync();
+            sql.Arm(number, message => (failures % 4) switch
+            {
+                0 => new NpgsqlException(message, new IOException(message)),
+                1 => new PostgresException(message, "ERROR", "ERROR", Full),
+                2 => new PostgresException(message, "ERROR", "ERROR", Deadlock),
+                _ => new PostgresException(message, "ERROR", "ERROR", Broken),
+            });
+            Assert.True(await run.LiveAsync());
+            Assert.NotNull(sql.Fired);
+            await run.EndsWholeOrAbsentAsync($"command {number} of {run.Commands}, {sql.Fired}, failure {failures % 4}");
+        }
+    }
+
+    [Theory, MemberData(nameof(Scenarios))]
+    public async Task A_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten(string name)
+    {
+        var sql = new SqlFaults();
+        await using var run = await MatrixRun.PrepareAsync(Scenario.Named(name), Calls.IsBeforeEffect, sql, postgres: true);
+        var answers = Enumerable.Range(0, sql.Points.Count).Where(i => sql.Points[i] == "the answer of a commit").ToList();
+        Assert.True(answers.Count > 3);
+        var stride = Matrices.Sparing ? Math.Max(1, answers.Count / 2) : 1;
+        foreach (var number in answers.Where((_, i) => i % stride == stride - 1))
+        {
+            sql.Arm();
+            await run.BeginAsync();
+            sql.Arm(number, message => new NpgsqlException(message, new IOException(message)));
+            Assert.True(await run.LiveAsync());
+            await run.EndsWholeOrAbsentAsync($"{sql.Fired} {number} of {run.Commands}");
         }
     }
 }

@@ -42,6 +42,49 @@ public sealed class PolicyTests
     }
 
     [Fact]
+    public async Task One_point_of_each_so_many_slots_is_verified_once_also_by_a_service_that_was_started_again()
+    {
+        var policy = Often with { KeepLast = 10, VerifyEvery = 3 };
+        await using var world = await WithPolicyAsync(policy);
+        for (var slot = 0; slot < 9; slot++)
+        {
+            for (var look = 0; look < 3; look++)
+            {
+                await world.LookAsync();
+                if (look == 1) world.Restart();
+            }
+            ToNextSlot(world, policy);
+        }
+        var points = await PointsAsync(world);
+        Assert.Equal(9, points.Count);
+        Assert.All(points.GroupBy(p => PolicyRules.GroupOf(policy, p.At)), group => Assert.Single(group, p => p.Verification is not null));
+        Assert.All(points.Where(p => p.Verification is not null), p => Assert.True(p.Verification!.Passed));
+        var verifications = (await world.Process.Journal.ListAsync(Lab, false, 1000, null, default)).Where(o => o.Kind == Kinds.Verify).ToList();
+        Assert.InRange(verifications.Count, 3, 4);
+        Assert.All(verifications, o => Assert.Equal((SnapshotPolicy.Maker, OperationState.Succeeded), (o.RequestedBy, o.State)));
+        await world.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_point_that_fails_its_verification_says_so_and_its_slots_get_no_other_one()
+    {
+        var policy = Often with { KeepLast = 10, VerifyEvery = 10_000 };
+        await using var world = await WithPolicyAsync(policy);
+        await world.LookAsync();
+        world.Calls.Arm(act: (_, boundary, _) => boundary == "driver.InstantiateAsync before" ? throw new WeaveException(Fault.DataLoss, "The state is damaged.", "Look.") : Task.CompletedTask);
+        await world.LookAsync();
+        world.Calls.Arm();
+        for (var slot = 0; slot < 3; slot++)
+        {
+            ToNextSlot(world, policy);
+            await world.LookAsync();
+            await world.LookAsync();
+        }
+        Assert.False(Assert.Single(await PointsAsync(world), p => p.Verification is not null).Verification!.Passed);
+        await world.CheckAsync();
+    }
+
+    [Fact]
     public async Task One_point_is_taken_in_each_slot_however_often_somebody_looks()
     {
         await using var world = await WithPolicyAsync(Often);

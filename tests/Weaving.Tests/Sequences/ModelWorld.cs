@@ -13,7 +13,8 @@ internal sealed class ModelWorld : IAsyncDisposable
 {
     private sealed record Line(List<string> Orders, SnapshotId? Origin, DateTimeOffset? Ends);
     /// <param name="ForWeave">Taken only to make a weave from now: it goes with the last weave that is made from it.</param>
-    private sealed record Moment(IReadOnlyList<string> Orders, WeaveId Weave, bool ForWeave);
+    /// <param name="Number">In the order in which they were taken.</param>
+    private sealed record Moment(IReadOnlyList<string> Orders, WeaveId Weave, bool ForWeave, bool Automatic, int Number);
 
     private readonly World _world = new World(inMemory: true).WithMachines();
     private readonly SortedDictionary<string, Line> _weaves = new(StringComparer.Ordinal);
@@ -21,13 +22,14 @@ internal sealed class ModelWorld : IAsyncDisposable
     private readonly SortedDictionary<string, string?> _routes = new(StringComparer.Ordinal);
     private bool _adopted;
     private int _count;
-    private int _deaths;
+    private SnapshotPolicy? _policy;
 
     public async Task<string> DoAsync(Step step)
     {
         if (!_adopted)
         {
-            await _world.AdoptAsync();
+            _policy = new() { Every = TimeSpan.FromMinutes(5), KeepLast = 2, Memory = false };
+            await _world.SucceedAsync(w => w.AdoptAsync(AdoptionOf("lab", "web", "db") with { Policy = _policy }, Me, default), WeavingJson.Default.AdoptResult);
             (_weaves["main"], _adopted) = (new([], null, null), true);
         }
         var outcome = $"{step.Act} {await ActAsync(step)}";
@@ -126,13 +128,40 @@ internal sealed class ModelWorld : IAsyncDisposable
                 return await RepairedAsync();
             case Act.Expire:
                 _world.Clock.Advance(TimeSpan.FromMinutes(step.B % 60));
-                foreach (var begun in (await _world.Weaver.DeleteExpiredAsync(TimeSpan.Zero, Me, default)).Begun)
+                var active = (await _world.EnvironmentAsync()).ActiveWeave.Text;
+                var over = _weaves.Where(w => w.Value.Ends <= _world.Now && w.Key != active && _moments.Values.All(m => m.Weave.Text != w.Key)).Select(w => w.Key);
+                var expired = (await _world.Weaver.DeleteExpiredAsync(TimeSpan.Zero, Me, default)).Begun;
+                Assert.Equal(over, expired.Select(o => o.Subject.Split('/')[1]).Order(StringComparer.Ordinal));
+                foreach (var begun in expired)
                 {
                     Assert.True(await _world.Process.RunAsync(Lab));
                     Assert.Equal(OperationState.Succeeded, (await _world.Process.Journal.FindAsync(begun.Id, default))!.State);
                     Gone(begun.Subject.Split('/')[1]);
                 }
                 return "looked for";
+            case Act.Keep:
+                if (weave == "main") return "of the originals";
+                var kept = await TryAsync(step, (w, c) => w.KeepWeaveAsync(Lab, id, step.B % 3 == 0 ? null : TimeSpan.FromMinutes(1 + step.B % 40), c, default), _ => { });
+                _weaves[weave] = _weaves[weave] with { Ends = (await _world.WeaveAsync(weave)).ExpiresAt };
+                if (kept == "succeeded") Assert.Equal(step.B % 3 == 0, _weaves[weave].Ends is null);
+                return kept;
+            case Act.Policy:
+                var policy = step.B % 5 == 0 ? null : new SnapshotPolicy { Every = TimeSpan.FromMinutes(5), KeepLast = 1 + step.B % 3, Memory = step.A % 2 == 0 };
+                return await TryAsync(step, (w, c) => w.SetPolicyAsync(Lab, policy, c, default), _ => _policy = policy);
+            case Act.Look:
+                var looks = "without work";
+                for (var more = step.B % 4; more >= 0; more--) looks = await LookAsync(more == 0 ? step : step with { Trouble = Trouble.None });
+                return looks;
+            case Act.Compact:
+                return await TryAsync(step, (w, c) => w.CompactAsync(Lab, c, default), _ => { });
+            case Act.Verify:
+                if (moment is null) return "without a moment";
+                return await TryAsync(step, (w, c) => w.VerifySnapshotAsync(VerificationOf(SnapshotId.Parse(moment)), c, default), operation =>
+                {
+                    using var document = JsonDocument.Parse(operation.Result!);
+                    // A start that is refused once is a verdict; without trouble every moment comes to life.
+                    if (step.Trouble == Trouble.None) Assert.True(document.RootElement.GetProperty("passed").GetBoolean(), operation.Result);
+                });
             default:
                 return await RepairedAsync();
         }
@@ -155,11 +184,40 @@ internal sealed class ModelWorld : IAsyncDisposable
         {
             var snapshot = SnapshotId.Parse(Result(operation, "snapshot"));
             if (source is not null) Keep(snapshot, source, forWeave: true);
-            _weaves[id] = new([.. orders], snapshot, ttl is { } t ? _world.Now + t : null);
+            _weaves[id] = new([.. orders], snapshot, null);
+        }, ended: async () =>
+        {
+            if (_weaves.TryGetValue(id, out var made)) _weaves[id] = made with { Ends = (await _world.WeaveAsync(id)).ExpiresAt };
         });
     }
 
-    private void Keep(SnapshotId snapshot, string weave, bool forWeave = false) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], WeaveId.Parse(weave), forWeave);
+    /// <summary>A look at the policy: what it takes is kept, and what it removes was one that it had taken, was held by nothing and was not among the newest.</summary>
+    private async Task<string> LookAsync(Step step)
+    {
+        _world.Clock.Advance(TimeSpan.FromMinutes(step.A % 8));
+        _world.Calls.Arm();
+        var active = (await _world.EnvironmentAsync()).ActiveWeave.Text;
+        var report = await _world.Weaver.RunPoliciesAsync(default);
+        await RunAsync(step);
+        foreach (var begun in report.Begun)
+        {
+            var ended = (await _world.Process.Journal.FindAsync(begun.Id, default))!;
+            Assert.True(ended.State == OperationState.Succeeded || ended.State == OperationState.Undone && step.Trouble != Trouble.None, $"{ended.Kind} {ended.State}: {ended.Error?.Message}");
+            if (ended.State != OperationState.Succeeded) continue;
+            if (ended.Kind == Kinds.Snapshot) Keep(SnapshotId.Parse(Result(ended, "snapshot")), active, automatic: true);
+            if (ended.Kind != Kinds.DeleteSnapshot) continue;
+            var id = ended.Subject.Split('/')[1];
+            Assert.True(_moments[id].Automatic && _weaves.Values.All(w => w.Origin?.Text != id), $"{id} is not the policy's to remove");
+            _moments.Remove(id);
+        }
+        if (_policy is null) Assert.DoesNotContain(report.Begun, b => b.Kind != Kinds.Compact);
+        else if (step.Trouble == Trouble.None)
+            // A removal is begun before the point that makes the next one surplus.
+            Assert.DoesNotContain(_moments.Where(m => m.Value.Automatic).OrderByDescending(m => m.Value.Number).Skip(_policy.KeepLast + 1), m => _weaves.Values.All(w => w.Origin?.Text != m.Key));
+        return report.Begun.Count == 0 ? "without work" : $"with {string.Join(" and ", report.Begun.Select(b => b.Kind).Distinct().Order(StringComparer.Ordinal))}";
+    }
+
+    private void Keep(SnapshotId snapshot, string weave, bool forWeave = false, bool automatic = false) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], WeaveId.Parse(weave), forWeave, automatic, ++_count);
 
     private void Gone(string weave)
     {
@@ -177,7 +235,7 @@ internal sealed class ModelWorld : IAsyncDisposable
     }
 
     /// <summary>Asks, with the step's trouble; the model follows what succeeded. Without trouble it must be as <paramref name="may"/> says; in trouble it may also be undone, never half done.</summary>
-    private async Task<string> TryAsync(Step step, Func<IWeaver, Caller, Task<Operation>> ask, Action<Operation> succeeded, bool may = true)
+    private async Task<string> TryAsync(Step step, Func<IWeaver, Caller, Task<Operation>> ask, Action<Operation> succeeded, bool may = true, Func<Task>? ended = null)
     {
         Operation operation;
         _world.Calls.Arm();
@@ -190,27 +248,33 @@ internal sealed class ModelWorld : IAsyncDisposable
             Assert.False(string.IsNullOrWhiteSpace(e.NextStep));
             return "refused";
         }
+        await RunAsync(step);
+        var end = (await _world.Process.Journal.FindAsync(operation.Id, default))!;
+        Assert.True(end.State is OperationState.Succeeded or OperationState.Undone, $"{end.State}: {end.Error?.Message}");
+        if (end.State == OperationState.Succeeded)
+        {
+            Assert.True(may, "it succeeded, and should have been refused");
+            succeeded(end);
+            if (ended is not null) await ended();
+            return "succeeded";
+        }
+        Assert.True(step.Trouble != Trouble.None || !may, $"undone: {end.Error?.Message}");
+        return "undone";
+    }
+
+    /// <summary>All that was asked for is done, in the step's trouble.</summary>
+    private async Task RunAsync(Step step)
+    {
         var fault = step.Trouble == Trouble.Fails ? Fault.Exhausted : Fault.Unavailable;
         _world.Calls.Counts = step.Trouble == Trouble.Dies ? Calls.IsBeforeEffect : b => Calls.IsEffect(b) && !b.StartsWith("journal.", StringComparison.Ordinal);
         _world.Calls.Arm(step.Trouble == Trouble.Dies ? step.At : int.MaxValue, step.Trouble is Trouble.Fails or Trouble.Passes ? (n, _, _) => n == step.At ? throw MatrixRun.Fails(fault) : Task.CompletedTask : null);
         if (!await _world.Process.RunAsync(Lab))
         {
-            _deaths++;
             _world.Restart();
             Assert.True(await _world.Process.RunAsync(Lab));
         }
         _world.Calls.Arm();
         _world.Clock.Advance(TimeSpan.FromSeconds(1));
-        var ended = (await _world.Process.Journal.FindAsync(operation.Id, default))!;
-        Assert.True(ended.State is OperationState.Succeeded or OperationState.Undone, $"{ended.State}: {ended.Error?.Message}");
-        if (ended.State == OperationState.Succeeded)
-        {
-            Assert.True(may, "it succeeded, and should have been refused");
-            succeeded(ended);
-            return "succeeded";
-        }
-        Assert.True(step.Trouble != Trouble.None || !may, $"undone: {ended.Error?.Message}");
-        return "undone";
     }
 
     private async Task CheckAsync()

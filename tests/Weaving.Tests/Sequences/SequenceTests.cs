@@ -65,7 +65,7 @@ public sealed class SequenceTests(ITestOutputHelper output)
     }
 }
 
-internal enum Act { Order, Snapshot, CreateAt, CreateNow, Delete, DeleteSnapshot, Activate, Publish, Withdraw, Start, Stop, PowerOff, Pause, Resume, Kill, Reboot, Restart, BreakFence, Flush, Expire, Repair }
+internal enum Act { Order, Snapshot, CreateAt, CreateNow, Delete, DeleteSnapshot, Activate, Publish, Withdraw, Start, Stop, PowerOff, Pause, Resume, Kill, Reboot, Restart, BreakFence, Flush, Expire, Repair, Keep, Policy, Look, Compact, Verify }
 
 /// <summary>What goes wrong in an action: the service dies at a boundary, or a call fails there.</summary>
 internal enum Trouble { None, Dies, Fails, Passes }
@@ -83,12 +83,13 @@ internal static class Sequence
     [
         Act.Order, Act.Order, Act.Order, Act.Snapshot, Act.Snapshot, Act.Snapshot, Act.CreateAt, Act.CreateAt, Act.CreateAt, Act.CreateNow, Act.CreateNow, Act.Delete, Act.Delete, Act.DeleteSnapshot, Act.DeleteSnapshot,
         Act.Activate, Act.Publish, Act.Withdraw, Act.Start, Act.Stop, Act.PowerOff, Act.Pause, Act.Resume, Act.Kill, Act.Reboot, Act.Restart, Act.BreakFence, Act.Flush, Act.Expire, Act.Repair,
+        Act.Keep, Act.Policy, Act.Policy, Act.Look, Act.Look, Act.Look, Act.Compact, Act.Verify, Act.Verify,
     ];
 
     public static IReadOnlyList<Step> Of(int number)
     {
         var random = new Random(number);
-        return [.. Enumerable.Range(0, random.Next(6, 22)).Select(_ => new Step(Weighted[random.Next(Weighted.Length)], random.Next(1000), random.Next(1000),
+        return [.. Enumerable.Range(0, random.Next(6, 26)).Select(_ => new Step(Weighted[random.Next(Weighted.Length)], random.Next(1000), random.Next(1000),
             random.Next(6) == 0 ? (Trouble)random.Next(1, 4) : Trouble.None, random.Next(40)))];
     }
 }

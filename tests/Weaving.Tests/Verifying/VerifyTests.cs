@@ -116,6 +116,20 @@ public sealed class VerifyTests
     }
 
     [Fact]
+    public async Task A_file_of_the_copy_that_cannot_be_written_at_its_start_says_nothing_about_the_snapshot()
+    {
+        var (world, id) = await WithSnapshotAsync();
+        await using var _ = world;
+        world.Calls.Arm(act: (_, boundary, _) => boundary == "driver.InstantiateAsync before" ? throw new WeaveException(Fault.DataLoss, "Could not write the TPM's folder: the storage reported an input/output error.", "Look at the kernel log.") { NotWritten = true } : Task.CompletedTask);
+        Assert.Equal(Fault.DataLoss, (await world.UndoneAsync(w => w.VerifySnapshotAsync(VerificationOf(id), Me, default))).Fault);
+        Assert.Null((await world.Store.FindSnapshotAsync(id, default))!.Verification);
+        world.Calls.Arm(act: (_, boundary, _) => boundary == "driver.InstantiateAsync before" ? throw new WeaveException(Fault.DataLoss, "The TPM state is damaged.", "Use another.") : Task.CompletedTask);
+        Assert.Equal("it cannot be revived: The TPM state is damaged", (await world.VerifyAsync(id)).Reason);
+        world.Calls.Arm();
+        await world.CheckAsync();
+    }
+
+    [Fact]
     public async Task Without_a_probe_agents_are_asked_that_are_connected_and_else_it_is_said_that_nobody_was()
     {
         var (world, id) = await WithSnapshotAsync();

@@ -1,5 +1,4 @@
 using System.Data.Common;
-using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore.Diagnostics;
 
 namespace WeaveHypervisor.Weaving.Tests.Worlds;
@@ -7,21 +6,29 @@ namespace WeaveHypervisor.Weaving.Tests.Worlds;
 /// <summary>Every command and every commit of a database passes here: to be counted, and to fail once, before its effect or (a commit) after it.</summary>
 public sealed class SqlFaults : DbCommandInterceptor, IDbTransactionInterceptor
 {
-    private int _at = -1, _code;
+    private int _at = -1;
+    private Func<string, Exception>? _failure;
 
     /// <summary>Points passed since <see cref="Arm"/>.</summary>
     public int Passed { get; private set; }
+    /// <summary>Their names.</summary>
+    public List<string> Points { get; } = [];
     /// <summary>The point that failed; null: none yet.</summary>
     public string? Fired { get; private set; }
 
-    /// <summary>Counts anew; the point of that number fails with SQLite's result code.</summary>
-    public void Arm(int at = -1, int code = 0) => (_at, _code, Passed, Fired) = (at, code, 0, null);
+    /// <summary>Counts anew; the point of that number fails with what the database's library throws, made from a message.</summary>
+    public void Arm(int at = -1, Func<string, Exception>? failure = null)
+    {
+        (_at, _failure, Passed, Fired) = (at, failure, 0, null);
+        Points.Clear();
+    }
 
     private void Pass(string point)
     {
+        Points.Add(point);
         if (Passed++ != _at) return;
         Fired = point;
-        throw new SqliteException($"{point} fails by a test.", _code);
+        throw _failure!($"{point} fails by a test.");
     }
 
     public override ValueTask<InterceptionResult<DbDataReader>> ReaderExecutingAsync(DbCommand command, CommandEventData eventData, InterceptionResult<DbDataReader> result, CancellationToken cancellationToken = default)

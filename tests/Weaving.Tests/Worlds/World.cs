@@ -3,6 +3,7 @@ using System.Text.Json.Serialization.Metadata;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
+using WeaveHypervisor.Conformance.Stores;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
@@ -32,7 +33,8 @@ internal sealed partial class World : IAsyncDisposable
 
     /// <param name="sql">Passes all commands of the service processes on the database.</param>
     /// <param name="inMemory">Keep the state in memory: for very many worlds.</param>
-    public World(WeavingOptions? options = null, SqlFaults? sql = null, bool inMemory = false)
+    /// <param name="postgres">Keep it in a database of the tests' PostgreSQL.</param>
+    public World(WeavingOptions? options = null, SqlFaults? sql = null, bool inMemory = false, bool postgres = false)
     {
         Sql = sql;
         if (inMemory) Memory = (new(), new(Clock));
@@ -40,7 +42,8 @@ internal sealed partial class World : IAsyncDisposable
         Host = new(Path.Combine(_folder, "host"), Clock);
         Host.At = (point, stop) => Process.Calls.PassAsync("host." + point, stop);
         Directory.CreateDirectory(Path.Combine(_folder, "state"));
-        if (!inMemory) CopyDatabase(EmptyDatabase.Value, Database);
+        if (postgres) _postgres = PostgresServer.Shared.NewDatabase(NameOf(EmptyPostgres.Value), Unpooled);
+        else if (!inMemory) CopyDatabase(EmptyDatabase.Value, Database);
         Restart();
     }
 
@@ -57,6 +60,25 @@ internal sealed partial class World : IAsyncDisposable
         return path;
     });
 
+    private static readonly Lazy<string> EmptyPostgres = new(() =>
+    {
+        var connection = PostgresServer.Shared.NewDatabase(more: Unpooled);
+        using var database = new WeaveDatabase(new() { PostgresConnection = connection }, TimeProvider.System);
+        database.MigrateAsync(CancellationToken.None).GetAwaiter().GetResult();
+        return connection;
+    });
+
+    /// <summary>A database can be copied only while nobody is connected to it.</summary>
+    private const string Unpooled = ";Pooling=false";
+    private string? _postgres, _postgresCheckpoint;
+    private static string NameOf(string connection) => new Npgsql.NpgsqlConnectionStringBuilder(connection).Database!;
+    private static void Drop(string? connection)
+    {
+        if (connection is not null) PostgresServer.Shared.Sql("postgres", $"DROP DATABASE {NameOf(connection)} WITH (FORCE)");
+    }
+
+    private StateOptions State(string database) => _postgres is { } connection ? new() { PostgresConnection = connection } : new() { SqlitePath = database };
+
     private int _life;
     private string Database => Path.Combine(_folder, "state", $"weave-{_life}.db");
     private HostCheckpoint? _checkpoint;
@@ -65,7 +87,8 @@ internal sealed partial class World : IAsyncDisposable
     public void Save()
     {
         _checkpoint = Host.Save(Path.Combine(_folder, "checkpoint"));
-        CopyDatabase(Database, Path.Combine(_folder, "checkpoint.db"));
+        if (_postgres is { } now) _postgresCheckpoint = PostgresServer.Shared.NewDatabase(NameOf(now), Unpooled);
+        else CopyDatabase(Database, Path.Combine(_folder, "checkpoint.db"));
     }
 
     /// <summary>Host and store as they were at <see cref="Save"/>, and a new service process.</summary>
@@ -73,7 +96,12 @@ internal sealed partial class World : IAsyncDisposable
     {
         Host.Restore(_checkpoint!);
         _life++;
-        CopyDatabase(Path.Combine(_folder, "checkpoint.db"), Database);
+        if (_postgres is { } before)
+        {
+            _postgres = PostgresServer.Shared.NewDatabase(NameOf(_postgresCheckpoint!), Unpooled);
+            Drop(before);
+        }
+        else CopyDatabase(Path.Combine(_folder, "checkpoint.db"), Database);
         Restart();
     }
 
@@ -230,6 +258,7 @@ internal sealed partial class World : IAsyncDisposable
         if (Memory is null) Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
         Host.Dispose();
         Directory.Delete(_folder, recursive: true);
+        foreach (var connection in new[] { _postgres, _postgresCheckpoint }) Drop(connection);
         return default;
     }
 
@@ -240,12 +269,12 @@ internal sealed partial class World : IAsyncDisposable
 
         public ServiceProcess(World world, string database)
         {
-            var plain = world.Memory is null ? new WeaveDatabase(new() { SqlitePath = database }, world.Clock) : null;
+            var plain = world.Memory is null ? new WeaveDatabase(world.State(database), world.Clock) : null;
             (Store, Journal) = plain is null ? (world.Memory!.Value.Store, world.Memory.Value.Journal) : (plain.Store, plain.Journal);
             var state = (Store, Journal);
             if (world.Sql is { } sql)
             {
-                var failing = new WeaveDatabase(new() { SqlitePath = database, Interceptors = [sql] }, world.Clock);
+                var failing = new WeaveDatabase(world.State(database) with { Interceptors = [sql] }, world.Clock);
                 state = (failing.Store, failing.Journal);
             }
             var services = new ServiceCollection().AddSingleton<TimeProvider>(world.Clock)

@@ -101,7 +101,7 @@ internal static class Map
 
     public static PolicyView? View(PolicyStanding? p) => p is null ? null : new()
     {
-        Every = Requests.Text(p.Policy.Every), KeepLast = p.Policy.KeepLast, Hourly = p.Policy.Hourly, Daily = p.Policy.Daily, Memory = p.Policy.Memory, Quiesce = p.Policy.Quiesce, NextAt = p.NextAt,
+        Every = Requests.Text(p.Policy.Every), KeepLast = p.Policy.KeepLast, Hourly = p.Policy.Hourly, Daily = p.Policy.Daily, VerifyEvery = p.Policy.VerifyEvery, Memory = p.Policy.Memory, Quiesce = p.Policy.Quiesce, NextAt = p.NextAt,
         LastOperation = p.Last?.Id.Text, LastState = p.Last is { } last ? Word(last.State) : null, LastAt = p.Last?.CreatedAt, LastError = p.Last?.Error?.Message,
     };
 
