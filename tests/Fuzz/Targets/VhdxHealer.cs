@@ -4,30 +4,39 @@ using WeaveHypervisor.Disks.Vhdx;
 
 namespace WeaveHypervisor.Fuzz.Targets;
 
-/// <summary>Makes the checksums of a VHDX file right, whatever it holds: headers, region tables, and entries in the log's first 64 sectors.</summary>
+/// <summary>Makes the checksums of a VHDX file right, whatever it holds: headers, region tables, and entries that begin in the first sectors of the log's halves, where they are written.</summary>
 internal static class VhdxHealer
 {
-    private const int KiB = 1 << 10, Log = 1 << 20, Sector = 4 * KiB;
+    private const int KiB = 1 << 10, HeaderSection = 320 * KiB, Log = 1 << 20, HalfLog = 512 * KiB, Sector = 4 * KiB, Look = 64 * KiB;
+    [ThreadStatic] private static byte[]? _bytes;
 
     public static void Heal(SafeFileHandle file)
     {
-        var bytes = new byte[64 * KiB];
-        foreach (var (at, length, signature) in ((int, int, uint)[])[(64 * KiB, 4 * KiB, 0x64616568), (128 * KiB, 4 * KiB, 0x64616568), (192 * KiB, 64 * KiB, 0x69676572), (256 * KiB, 64 * KiB, 0x69676572)])
-            Heal(file, bytes.AsSpan(0, length), at, signature);
-        for (var sector = 0; sector < 64; sector++)
+        var bytes = _bytes ??= new byte[HeaderSection];
+        var there = bytes.AsSpan(0, RandomAccess.Read(file, bytes.AsSpan(0, HeaderSection), 0));
+        if (there.Length < HeaderSection) return;
+        var isLogged = false;
+        foreach (var at in (int[])[64 * KiB, 128 * KiB])
         {
-            var head = bytes.AsSpan(0, 16);
-            var at = Log + sector * Sector;
-            if (RandomAccess.Read(file, head, at) < 16 || BinaryPrimitives.ReadUInt32LittleEndian(head) != 0x65676f6c) continue;
-            if (BinaryPrimitives.ReadUInt32LittleEndian(head[8..]) is var length && length is >= Sector and <= 64 * KiB) Heal(file, bytes.AsSpan(0, (int)length), at, 0x65676f6c);
+            Heal(file, there.Slice(at, Sector), at, "head"u8);
+            isLogged |= there.Slice(at + 48, 16).ContainsAnyExcept((byte)0);
+        }
+        foreach (var at in (int[])[192 * KiB, 256 * KiB]) Heal(file, there.Slice(at, 64 * KiB), at, "regi"u8);
+        if (!isLogged) return;
+        foreach (var half in (int[])[Log, Log + HalfLog])
+        {
+            there = bytes.AsSpan(0, RandomAccess.Read(file, bytes.AsSpan(0, Look), half));
+            for (var at = 0; at + Sector <= there.Length; at += Sector)
+                if (BinaryPrimitives.ReadUInt32LittleEndian(there[(at + 8)..]) is var length && length >= Sector && length <= there.Length - at) Heal(file, there.Slice(at, (int)length), half + at, "loge"u8);
         }
     }
 
-    private static void Heal(SafeFileHandle file, Span<byte> bytes, long at, uint signature)
+    private static void Heal(SafeFileHandle file, Span<byte> bytes, long at, ReadOnlySpan<byte> signature)
     {
-        if (RandomAccess.Read(file, bytes, at) < bytes.Length || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != signature) return;
-        var checksum = new byte[4];
-        BinaryPrimitives.WriteUInt32LittleEndian(checksum, VhdxFormat.Checksum(bytes, 4));
-        RandomAccess.Write(file, checksum, at + 4);
+        if (!bytes.StartsWith(signature)) return;
+        var checksum = VhdxFormat.Checksum(bytes, 4);
+        if (checksum == BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..])) return;
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[4..], checksum);
+        RandomAccess.Write(file, bytes.Slice(4, 4), at + 4);
     }
 }
