@@ -13,7 +13,7 @@ public static class Program
     private const string PageCache = "page cache: warm on both sides; nothing empties it, each side reads what it has just written";
 
     /// <summary>In the order of the table.</summary>
-    public static IReadOnlyList<IFigure> Figures { get; } = [new CloneTime(), new RamIndependence(), new StartCost(), new SourcePause(), new CutSkew(), new PrivatePages(), new OverlayCost(), new FurtherSnapshot(), new ServiceStart(), new FrameworkCost()];
+    public static IReadOnlyList<IFigure> Figures { get; } = [new CloneTime(), new RamIndependence(), new StartCost(), new SourcePause(), new CutSkew(), new PrivatePages(), new OverlayCost(), new VolumeSync(), new FurtherSnapshot(), new ServiceStart(), new FrameworkCost()];
 
     public static async Task<int> Main(string[] words)
     {

@@ -22,7 +22,14 @@ internal sealed class CheckSync(Bench bench) : IStep<SyncPlan>
         var old = layers.Get(VolumePoints.Find(destination, volume).Head.Layer);
         plan.OldHead = old.ToRef();
         plan.Notes = [];
-        await new DestinationRules(bench).CheckAsync(destination, volume, plan.OldHead, plan.Stop, plan.Notes, stop);
+        try
+        {
+            await new DestinationRules(bench).CheckAsync(destination, volume, plan.OldHead, plan.Stop, plan.Notes, stop);
+        }
+        catch (WeaveException e) when (plan.DryRun && e.Fault is (Fault.Conflict or Fault.Unsupported))
+        {
+            plan.Notes.Add($"as things are it would be refused: {e.Message.TrimEnd('.')}");
+        }
 
         Layer from;
         if (plan.TakesBack is { } sync)

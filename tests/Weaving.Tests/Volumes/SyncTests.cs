@@ -163,6 +163,8 @@ public sealed class SyncTests
         var error = await world.UndoneAsync(w => w.SyncVolumeAsync(new(Lab, Weave.Main, WeaveId.Parse("past"), Data), Me, default));
         Assert.Equal(Fault.Conflict, error.Fault);
         Assert.Contains("/mnt/data", error.Message, StringComparison.Ordinal);
+        Assert.Contains(await NotesAsync(), n => n.StartsWith("as things are it would be refused: ", StringComparison.Ordinal) && n.Contains("/mnt/data", StringComparison.Ordinal));
+        async Task<IReadOnlyList<string>> NotesAsync() => (await world.SyncAsync("main", "past", Data, dryRun: true)).Notes;
         await world.CheckAsync();
         Assert.True((await world.SyncAsync("main", "past", Data, stop: true)).Restarted);
         await world.CheckAsync();
