@@ -28,7 +28,7 @@ internal static class DiskCheck
                 checks[i].IsChecked ? $"{checks[i].AllocatedClusters} of {checks[i].TotalClusters}" : "", $"{checks[i].CompressedClusters}", $"{checks[i].FragmentedClusters}", l.Path,
             }));
             Show(chain, checks, console);
-            console.Error.WriteLine(errors > 0 ? $"{errors} errors, {leaks} leaks: copy what matters before anything writes to the disk" : leaks > 0 ? $"{leaks} leaked clusters: space is lost, no data; `qemu-img check -r leaks` gives it back" : chain.Layers.Count > 1 ? "no errors; the layers belong together" : "no errors");
+            console.Error.WriteLine(errors > 0 ? $"{errors} errors, {leaks} leaks: copy what matters before anything writes to the disk" : leaks > 0 ? $"{leaks} leaks: space is lost, no data; {GivesBack(chain, checks)} gives it back" : chain.Layers.Count > 1 ? "no errors; the layers belong together" : "no errors");
         }
         return errors > 0 ? 1 : 0;
     }
@@ -42,6 +42,9 @@ internal static class DiskCheck
         var all = checks.Sum(c => c.Errors + c.Leaks);
         if (shown.Count < all) console.Error.WriteLine($"{all - shown.Count} more in {Model.Ids.QuotePath(chain.Layers[0].Path)} and below");
     }
+
+    private static string GivesBack(DiskChain chain, List<ImageCheck> checks) =>
+        chain.Layers.Where((l, i) => checks[i].Leaks > 0).All(l => l.Format == Model.DiskFormat.Qcow2) ? "`qemu-img check -r leaks`" : "a copy of the file";
 
     private static DiskLayerCheckView View(ChainLayer layer, int depth, ImageCheck check) => new(depth, layer.Path, DiskCommand.Name(layer.Format), check.IsChecked, check.Errors, check.Leaks, check.TotalClusters,
         check.AllocatedClusters, check.CompressedClusters, check.FragmentedClusters, check.ImageEnd,
