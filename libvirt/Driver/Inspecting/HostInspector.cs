@@ -27,7 +27,7 @@ internal sealed class HostInspector(DriverContext context)
                 details["memory"] = $"{node.MemoryKiB >> 10} MiB";
                 findings.Add(new(FindingLevel.Ok, "libvirt", $"libvirt {libvirt} and QEMU {qemu} answer at {context.Options.Uri}.", null));
                 Versions(libvirt, qemu, findings);
-                await TpmAsync(connection, findings, stop);
+                if (!Installed("swtpm")) await MissTpmAsync(connection, findings, stop);
             }, stop);
         }
         catch (WeaveException e)
@@ -78,10 +78,9 @@ internal sealed class HostInspector(DriverContext context)
             findings.Add(new(FindingLevel.Warning, "libvirt", "This libvirt cannot start machines with more than about 25 layers.", "Keep histories short, or update libvirt."));
     }
 
-    /// <summary>swtpm is needed by machines with an emulated TPM alone, and by their copies.</summary>
-    private static async Task TpmAsync(LibvirtConnection connection, List<Finding> findings, CancellationToken stop)
+    /// <summary>swtpm, which is not there, is needed by machines with an emulated TPM alone, and by their copies.</summary>
+    internal static async Task MissTpmAsync(LibvirtConnection connection, List<Finding> findings, CancellationToken stop)
     {
-        if (Installed("swtpm")) return;
         var machines = new List<string>();
         foreach (var domain in await connection.ListDomainsAsync(cancellationToken: stop))
             using (domain)

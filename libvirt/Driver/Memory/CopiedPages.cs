@@ -1,3 +1,4 @@
+using WeaveHypervisor.Disks;
 using static WeaveHypervisor.Libvirt.Memory.MigrationFormat;
 
 namespace WeaveHypervisor.Libvirt.Memory;
@@ -76,6 +77,7 @@ internal sealed class CopiedPages(string spillPath) : IDisposable
         }
         if (_spill is null)
         {
+            FileFaults.Pass("create", spillPath);
             var how = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, BufferSize = 0 };
             if (!OperatingSystem.IsWindows()) how.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
             _spill = new(spillPath, how);

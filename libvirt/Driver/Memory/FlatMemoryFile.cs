@@ -50,6 +50,7 @@ internal sealed class FlatMemoryFile(FileStream file)
     public void Flush()
     {
         if (_runLength == 0) return;
+        FileFaults.Pass("write", file.Name);
         RandomAccess.Write(file.SafeFileHandle, _run.AsSpan(0, _runLength), _runAt);
         _runLength = 0;
     }

@@ -40,7 +40,7 @@ public sealed class MigrationStreamSplitter
     /// <param name="progress">Bytes read, about every 16 MiB and at the end.</param>
     public async Task<SplitResult> SplitAsync(Stream source, string flatPath, string deviceStatePath, IProgress<long>? progress, CancellationToken stop)
     {
-        var flatStands = false;
+        var (flatNamed, deviceNamed) = (false, false);
         try
         {
             long pages, deviceBytes;
@@ -60,14 +60,20 @@ public sealed class MigrationStreamSplitter
                     pages = shares ? sink.Difference!.Count : flat.DataPages;
                 }
                 flat.Flush();
+                FileFaults.Pass("write", deviceFile.Name);
                 device.Flush();
+                FileFaults.Pass("sync", deviceFile.Name);
                 await Task.WhenAll(shares ? Task.CompletedTask : Task.Run(() => flatFile.Flush(flushToDisk: true), stop), Task.Run(() => deviceFile.Flush(flushToDisk: true), stop));
                 deviceBytes = deviceFile.Length;
             }
             stop.ThrowIfCancellationRequested();
             if (shares) DurableFile.TryDelete(DurableFile.PartOf(flatPath));
-            else DurableFile.Commit(flatPath, owner: Owner);
-            flatStands = !shares;
+            else
+            {
+                flatNamed = true;
+                DurableFile.Commit(flatPath, owner: Owner);
+            }
+            deviceNamed = true;
             DurableFile.Commit(deviceStatePath, owner: Owner);
             var ram = sink.Main!.Length;
             var stored = (shares ? 0 : FileFacts.Read(flatPath).AllocatedBytes) + FileFacts.Read(deviceStatePath).AllocatedBytes;
@@ -75,10 +81,14 @@ public sealed class MigrationStreamSplitter
         }
         catch (Exception error)
         {
-            DurableFile.TryDelete(flatStands ? flatPath : DurableFile.PartOf(flatPath));
-            DurableFile.TryDelete(DurableFile.PartOf(deviceStatePath));
+            // A name that could not be synced may be there all the same.
+            foreach (var (path, named) in new[] { (flatPath, flatNamed), (deviceStatePath, deviceNamed) })
+            {
+                DurableFile.TryDelete(DurableFile.PartOf(path));
+                if (named) DurableFile.TryDelete(path);
+            }
             // Also from closing the files, which writes what they have buffered.
-            if (error is IOException or UnauthorizedAccessException) throw DiskFaults.From(error, $"write the memory image {Ids.Quote(flatPath)}");
+            if (error is IOException or UnauthorizedAccessException) throw DiskFaults.From(error, $"write the memory image {Ids.Quote(flatPath)}", writes: true);
             throw;
         }
     }

@@ -1,3 +1,4 @@
+using WeaveHypervisor.Disks;
 using WeaveHypervisor.Libvirt.Memory;
 using WeaveHypervisor.Model;
 
@@ -52,6 +53,31 @@ public sealed class MigrationStreamSplitterTests : IDisposable
         Assert.Equal(new byte[4096], flat[8192..12288]);
         Assert.Equal(TestStream.PageOf(4), flat[12288..16384]);
         Assert.Equal((2L, 6L), (result.DataPages, result.ZeroPages));
+    }
+
+    [Fact]
+    public async Task A_disk_that_fails_at_any_operation_leaves_no_file_and_says_why()
+    {
+        var count = 0;
+        using (FileFaults.Hook((_, path) => path.StartsWith(_folder, StringComparison.Ordinal) && count++ < 0 ? 1 : 0)) await Split(TestStream.Small().ToArray());
+        Assert.True(count >= 8, $"{count} operations");
+        foreach (var file in Directory.GetFiles(_folder)) File.Delete(file);
+        for (var failing = 0; failing < count; failing++)
+            foreach (var (error, fault) in new[] { (28, Fault.Exhausted), (5, Fault.DataLoss) })
+            {
+                var (passed, at) = (0, "");
+                using (FileFaults.Hook((operation, path) =>
+                {
+                    if (!path.StartsWith(_folder, StringComparison.Ordinal) || passed++ != failing) return 0;
+                    at = $"{operation} {Path.GetFileName(path)}";
+                    return error;
+                }))
+                {
+                    var refusal = await Assert.ThrowsAsync<WeaveException>(() => Split(TestStream.Small().ToArray()));
+                    Assert.Equal((at, fault, true), (at, refusal.Fault, refusal.NotWritten));
+                }
+                Assert.Equal((at, ""), (at, string.Join(" ", Directory.GetFiles(_folder))));
+            }
     }
 
     [Fact]
