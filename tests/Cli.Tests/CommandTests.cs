@@ -8,6 +8,8 @@ public sealed class CommandTests
     public static TheoryData<string, string> Lines => new()
     {
         { "env adopt shop --domain shop-web --domain prod-db-01", """POST environments {"name":"shop","machines":[{"name":"web","domain":"shop-web"},{"domain":"prod-db-01"}]}""" },
+        { "env adopt shop --domain shop-web --every 5m --keep-last 12 --verify-every 12 --disk-only",
+            """POST environments {"name":"shop","machines":[{"name":"web","domain":"shop-web"}],"snapshotPolicy":{"every":"5m","keepLast":12,"verifyEvery":12,"memory":false,"quiesce":false}}""" },
         { "env adopt shop --domain web=prod-web-01 db=prod-db-01", """POST environments {"name":"shop","machines":[{"name":"web","domain":"prod-web-01"},{"name":"db","domain":"prod-db-01"}]}""" },
         { "env list", "GET environments?limit=200" },
         { "env show shop", "GET environments/shop" },
