@@ -91,7 +91,8 @@ internal static class VhdxCheck
     private static async ValueTask RegionTablesAsync(VhdxImage image, CheckFindings found, CancellationToken stop)
     {
         var bytes = new byte[2 * RegionTableSize];
-        await image.File.ReadAsync(FirstRegionTable, bytes, "the region tables", stop).ConfigureAwait(false);
+        await VhdxImage.ReadTableAsync(image.File, FirstRegionTable, bytes.AsMemory(0, RegionTableSize), stop).ConfigureAwait(false);
+        await VhdxImage.ReadTableAsync(image.File, SecondRegionTable, bytes.AsMemory(RegionTableSize), stop).ConfigureAwait(false);
         var (first, second) = (bytes.AsMemory(0, RegionTableSize), bytes.AsMemory(RegionTableSize));
         var isIntact = true;
         foreach (var (table, offset) in ((Memory<byte>, int)[])[(first, FirstRegionTable), (second, SecondRegionTable)])
