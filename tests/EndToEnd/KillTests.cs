@@ -214,6 +214,38 @@ public sealed class KillTests(LabWorld lab, ITestOutputHelper output)
         Assert.Empty((await HostFootprint.TakeAsync(LabWorld.Pool)).NewSince(lab.WithLab));
     }
 
+    [Fact]
+    public async Task Killed_while_it_syncs_a_volume_between_machines_that_run()
+    {
+        await lab.AdoptedAsync();
+        var last = (await LabWorld.AnswersAsync(LabWorld.MainWeb)).Orders;
+        await lab.WeaveAsync("create", LabWorld.Environment, "--id", "past");
+        var url = await lab.UrlAsync("past");
+        var nonces = (await LabWorld.AnswersAsync(url)).Nonces;
+        var db = $"http://{(await lab.ShowAsync("past")).Machines.Single(m => m.Name == "db").Addresses[0].Outer}/";
+        foreach (var moment in (string[])["check/after", "capture/doing", "capture/after", "freeze/doing", "free/doing", "free/after", "write/doing", "write/after", "switch/doing", "switch/after", "attach/doing", "attach/after", "collect/doing"])
+        {
+            var orders = (await LabWorld.OrderAsync(LabWorld.MainWeb)).Orders;
+            await Shell.UntilAsync("the guest has left its disk", () => PostAsync(db + "data/leave"));
+            await KillingAsync("volume.sync/" + moment);
+            await lab.TryWeaveAsync("sync", LabWorld.Environment, "main", "past", "db/vdb", "--no-wait");
+            var operation = await RestartedAsync("volume.sync");
+            await Shell.UntilAsync("the guest has its disk again", () => PostAsync(db + "data/return"));
+            var answer = await LabWorld.AnswersAsync(url);
+            output.WriteLine($"killed at {moment}: {operation.State}");
+            Assert.Equal((moment, operation.State == "succeeded" ? orders : last, nonces), (moment, answer.Orders, answer.Nonces));
+            last = answer.Orders;
+        }
+        await NothingIsLeftAsync();
+    }
+
+    private static async Task<bool> PostAsync(string url)
+    {
+        using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false });
+        using var answer = await http.PostAsync(new Uri(url), null);
+        return answer.IsSuccessStatusCode;
+    }
+
     private async Task KillingAsync(string at)
     {
         await lab.Service.DisposeAsync();

@@ -23,6 +23,8 @@ internal sealed class VolumeDiffs(Bench bench)
 
     public async Task<IReadOnlyList<VolumeDiff>> RunAsync(DiffRequest request, WeaveId active, IProgress<(VolumeId Volume, long Done, long Total)>? progress, CancellationToken stop)
     {
+        if (await bench.Store.GetEnvironmentAsync(request.Environment, stop) is var environment && !bench.IsHere(environment))
+            throw new WeaveException(Fault.Conflict, $"The disks of '{environment.Id}' are on the host '{environment.Host}', not on '{bench.Host}'.", $"Ask a service of '{environment.Host}'.");
         if (!await _free.WaitAsync(TimeSpan.Zero, stop))
             throw new WeaveException(Fault.Busy, $"{AtOnce} comparisons of disks are at work already.", "Try again when one of them has ended.");
         try
