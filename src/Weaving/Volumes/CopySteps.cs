@@ -28,9 +28,8 @@ internal sealed class CompareVolume(Bench bench) : IStep<SyncPlan>
             throw new WeaveException(Fault.Conflict, $"{plan.Found.BothBytes} bytes of '{plan.VolumeText}' were changed in both '{plan.Environment}/{plan.Source}' and '{plan.DestinationText}', to different content; nothing was written.",
                 "See all with `--dry-run`; decide who wins with `--on-conflict source` or `--on-conflict destination`.", holders: plan.Conflicts.Count > told.Count ? [.. told, "…"] : told);
         }
-        if (plan.DryRun || plan.BytesToCopy > 0) return;
         // Nothing to be done: the volume goes back as it was.
-        (plan.NewHead, plan.Method) = (null, SyncMethod.None);
+        if (plan is { Method: SyncMethod.Copy, BytesToCopy: 0 }) (plan.NewHead, plan.Method) = (null, SyncMethod.None);
     }
 
     public Task UndoAsync(StepContext<SyncPlan> context, CancellationToken stop) => Task.CompletedTask;
