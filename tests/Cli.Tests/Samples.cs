@@ -50,6 +50,7 @@ internal static class Samples
     private static WeaveView Weave(string id, string? origin, string state) => new()
     {
         Environment = "shop", Id = id, State = state, Active = false, CreatedAt = Noon.AddMinutes(-20), Origin = origin, OriginAt = origin is null ? null : Noon.AddMinutes(origin == "snap-1" ? -60 : -10), Source = origin is null ? null : "main", Uplink = "none", Drift = [],
+        Kept = id == "audit" ? [new("op-9", id, "db/data", "main", Noon, "layer-9", null)] : [],
         Machines = [new() { Name = "web", Domain = $"weave-{id}-web", Uuid = "00000000-0000-0000-0000-000000000001", RunState = "paused", StartedBy = "memory shared", Addresses = [new("52:54:00:00:00:01", "10.20.0.10", "100.64.1.10")], Volumes = [new("web/vda", "layer-1")] }],
     };
 

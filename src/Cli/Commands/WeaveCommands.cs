@@ -109,6 +109,7 @@ internal static class WeaveCommands
             }
             output.Facts([("weave", $"{w.Environment}/{w.Id}"), ("state", StateOf(w)), ("active", w.Active ? "yes" : "no"), ("created", Times.Show(w.CreatedAt, verb.Host.Zone)), ("made from", w.Origin),
                 ("of the time", w.OriginAt is { } at ? Times.Show(at, verb.Host.Zone) : null), ("line of", w.Source), ("uplink", w.Uplink), ("verifies", w.Verifies), ("expires", w.ExpiresAt is { } end ? Until(end, verb) : null),
+                .. w.Kept.Select(k => ("synced", (string?)$"{k.Volume}{(k.Source is { } of ? $" from {of}" : "")} at {Times.Show(k.At, verb.Host.Zone)}; back with `weave sync --undo {k.Operation}`")),
                 .. w.Drift.Select(d => ("drift", (string?)$"{d.Text} (noticed {Times.Show(d.FoundAt, verb.Host.Zone)})"))]);
             if (w.Drift.Count > 0) output.Note($"next: weave repair {w.Environment}/{w.Id} --dry-run");
             output.Table(["MACHINE", "IS", "STARTED BY", "INSIDE", "FROM THIS HOST", "ON THE HYPERVISOR"], w.Machines.Select(m => new[]

@@ -36,6 +36,8 @@ public sealed record WeaveView
     public required IReadOnlyList<MachineView> Machines { get; init; }
     /// <summary>What something else changed; empty where nothing.</summary>
     public required IReadOnlyList<DriftView> Drift { get; init; }
+    /// <summary>Syncs of its volumes that can be taken back; each keeps the layer of before. Their sizes are in the list of syncs.</summary>
+    public IReadOnlyList<KeptSyncView> Kept { get; init; } = [];
 }
 
 /// <param name="Kind">stopped, gone, disk, file, fence, unfinished, space or other.</param>

@@ -57,7 +57,7 @@ internal static class VolumeEndpoints
 
     private static OperationId Sync(HttpContext http) => Ids.Parse<OperationId>((string?)http.GetRouteValue("id"));
 
-    private static KeptSyncView View(KeptSync k) => new(k.Kept.Sync.Text, k.Destination.Text, $"{k.Kept.Machine}/{k.Kept.Volume}", k.Kept.Source?.Text, k.Kept.At, k.Kept.Layer.Text, k.Layer.FrozenBytes);
+    private static KeptSyncView View(KeptSync k) => Map.View(k.Destination, k.Kept, k.Layer.FrozenBytes);
 
     private static VolumeDiffView View(VolumeDiff d) => new()
     {

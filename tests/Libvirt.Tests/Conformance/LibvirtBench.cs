@@ -33,6 +33,8 @@ public class LibvirtBench : DriverBench
 
     /// <summary>Model of the machines' video device.</summary>
     public string Video { get; init; } = "none";
+    /// <summary>More words on the command line of the guests' kernel.</summary>
+    public string KernelWords { get; init; } = "";
     public override string CopyPrefix => _prefix;
     public override int ServicePort => 80;
     public override (int, int) FreePorts { get; } = (RandomNumberGenerator.GetInt32(20000, 25000), RandomNumberGenerator.GetInt32(25000, 29999));
@@ -69,7 +71,7 @@ public class LibvirtBench : DriverBench
             var kvm = Directory.Exists("/sys/module/kvm_intel") || Directory.Exists("/sys/module/kvm_amd");
             await VirshAsync($"""
                 <domain type='{(kvm && File.Exists("/dev/kvm") ? "kvm" : "qemu")}'><name>{name}</name><memory unit='MiB'>96</memory><vcpu>1</vcpu>
-                <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{guest}/vmlinuz</kernel><initrd>{guest}/initrd</initrd><cmdline>console=ttyS0 quiet panic=-1 lab.role=solo</cmdline></os>
+                <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{guest}/vmlinuz</kernel><initrd>{guest}/initrd</initrd><cmdline>console=ttyS0 quiet panic=-1 lab.role=solo {KernelWords}</cmdline></os>
                 <features><acpi/></features><devices>
                 <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda' bus='virtio'/></disk>
                 <interface type='network'><mac address='{Mac(i)}'/><source network='{Network}'/><model type='virtio'/></interface>

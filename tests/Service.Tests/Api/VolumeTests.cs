@@ -52,6 +52,7 @@ public sealed class VolumeTests : IAsyncLifetime
         var sync = await _service.EndAsync(await client.SyncVolumeAsync("lab", body with { Strategy = null }, default));
         Assert.Equal("overlay", sync.Result!.Value.GetProperty("method").GetString());
         Assert.Equal((sync.Id, "copy", "web/vda", "main"), (await client.ListSyncsAsync("lab", default)).Select(k => (k.Operation, k.Weave, k.Volume, k.Source)).Single());
+        Assert.Equal(sync.Id, Assert.Single((await client.GetWeaveAsync("lab", "copy", default)).Kept).Operation);
         var undo = await _service.EndAsync(await client.UndoSyncAsync("lab", sync.Id, new(), default));
         Assert.Equal(undo.Id, (await client.ListSyncsAsync("lab", default)).Single().Operation);
         Assert.Equal(3, (await client.DiffVolumesAsync("lab", snapshot, "copy", "web/vda", 0, 0, default)).Volumes.Single().Difference.Ranges);

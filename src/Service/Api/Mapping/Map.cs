@@ -28,12 +28,15 @@ internal static class Map
         };
     }
 
+    public static KeptSyncView View(WeaveId weave, KeptHead k, long? bytes = null) => new(k.Sync.Text, weave.Text, $"{k.Machine}/{k.Volume}", k.Source?.Text, k.At, k.Layer.Text, bytes);
+
     public static SpaceView View(SpaceForecast f) => new(f.Path, f.FreeBytes, f.FloorBytes, f.LikelyBytes, f.WorstBytes, f.PointsLeft, f.Points);
 
     public static WeaveView View(Weave w, WeaveId? active, IReadOnlyDictionary<SnapshotId, DateTimeOffset> origins) => new()
     {
         Environment = w.Environment.Text, Id = w.Id.Text, State = Word(w.State), Active = w.Id == active, CreatedAt = w.CreatedAt, Origin = w.Origin?.Text,
         OriginAt = w.Origin is { } origin && origins.TryGetValue(origin, out var at) ? at : null, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Verifies = w.Verifies?.Text, Drift = [.. w.Drift.Select(d => new DriftView(Word(d.Kind), d.Text, d.FoundAt))],
+        Kept = [.. w.Kept.Select(k => View(w.Id, k))],
         Machines = [.. w.Machines.Select(m => new MachineView
         {
             Name = m.Name.Text, Domain = m.HypervisorName, Uuid = m.Uuid.ToString(), RunState = Word(m.RunState), StartedBy = m.StartedBy,
