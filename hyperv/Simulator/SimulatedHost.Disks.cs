@@ -47,7 +47,7 @@ public sealed partial class SimulatedHost
     {
         var path = NeedFile(call.NeedText("Path"));
         // InUse is reserved: it says nothing.
-        return Describe(call, "State", path, () => new CimObject(VirtualHardDiskState.ClassName).With(VirtualHardDiskState.FileSize, (ulong)Volume.Read(path).Length).With(VirtualHardDiskState.InUse, false));
+        return Describe(call, "State", path, () => new CimObject(VirtualHardDiskState.ClassName).With(VirtualHardDiskState.FileSize, (ulong)Volume.Find(path)!.Length).With(VirtualHardDiskState.InUse, false));
     }
 
     /// <summary>These answer with their text now at once, now beside a job; a failure is that of the job.</summary>
@@ -119,8 +119,7 @@ public sealed partial class SimulatedHost
         return Image(call, $"Converting '{source}'", () =>
         {
             RequireReadable(source);
-            var chain = Disks.Chain(source);
-            Disks.Create(path, (ushort)type, chain[0].Disk.Size, null, given.Find(VirtualHardDiskSettingData.BlockSize) ?? 0, chain[0].Disk.LogicalSector, chain[0].Disk.PhysicalSector, Disks.Content(source));
+            Disks.Flatten(source, path, (ushort)type, given.Find(VirtualHardDiskSettingData.BlockSize) ?? 0);
         });
     }
 

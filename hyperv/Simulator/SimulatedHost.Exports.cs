@@ -66,14 +66,14 @@ public sealed partial class SimulatedHost
             if (flat)
             {
                 var target = HostPath.Join(disks, HostPath.Stem(chain[^1].Path) + ".vhdx");
-                Disks.Create(target, 3, chain[0].Disk.Size, null, chain[^1].Disk.BlockSize, chain[^1].Disk.LogicalSector, chain[^1].Disk.PhysicalSector, Disks.Content(leaf));
+                Disks.Flatten(leaf, target, 3, chain[^1].Disk.BlockSize);
                 exported.PointDisk(leaf, target);
                 continue;
             }
             foreach (var (path, disk) in chain.Reverse())
             {
                 if (Volume.Exists(To(path))) continue;
-                Volume.Write(To(path), Volume.Read(path));
+                Volume.Copy(path, To(path), evenInUse: true);
                 if (disk.ParentPath is not null) Disks.SetParent(To(path), To(disk.ParentPath), ignoreMismatch: false);
             }
             exported.PointDisk(leaf, To(leaf));

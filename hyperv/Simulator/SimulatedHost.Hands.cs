@@ -119,6 +119,9 @@ public sealed partial class SimulatedHost
         lock (Gate) Disks.WriteBytes(path, offset, bytes);
     }
 
+    /// <summary>Where a file of the host is on this system: disks are real VHDX files.</summary>
+    public string RealPath(string path) => Volume.Real(path);
+
     /// <summary>True where a frame from one machine can reach the other.</summary>
     public bool Reaches(Guid from, Guid to)
     {

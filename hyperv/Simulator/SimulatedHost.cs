@@ -28,7 +28,7 @@ public sealed partial class SimulatedHost
         Schema = CimSchema.Of(Options.Profile);
         _random = new(Options.Seed);
         Volume = new(root, Options.Capacity) { UseOf = UseOf };
-        Disks = new(Volume, new ModelledDiskFormat(), NewId);
+        Disks = new(Volume);
         Definitions = new(Volume);
         Jobs = new(clock, NewId);
         Settings = new(Schema);

@@ -29,7 +29,17 @@ internal sealed class HostVolume(string root, long capacity)
     public string Real(string path)
     {
         if (!HostPath.IsAbsolute(path)) throw new JobFailure(0x8007007B, $"The path '{path}' is not valid");
-        return System.IO.Path.Combine([root, .. path.ToLowerInvariant().Replace(":", "", StringComparison.Ordinal).Split('\\', StringSplitOptions.RemoveEmptyEntries)]);
+        return Path.Combine([root, .. path.ToLowerInvariant().Replace(":", "", StringComparison.Ordinal).Split('\\', StringSplitOptions.RemoveEmptyEntries)]);
+    }
+
+    public string Root => root;
+
+    /// <summary>The Windows path of a file of this system below the root, as it was spelled where it is known.</summary>
+    public string Hosted(string real)
+    {
+        var parts = Path.GetRelativePath(root, real).Split('/');
+        var path = parts[0] + @":\" + string.Join('\\', parts[1..]);
+        return Spelled(path);
     }
 
     public bool Exists(string path) => File.Exists(Real(path));
@@ -52,6 +62,16 @@ internal sealed class HostVolume(string root, long capacity)
         if (!_marks.ContainsKey(path)) _marks[path] = new(path);
     }
 
+    /// <summary>A file has been made at its real place.</summary>
+    public void Register(string path) => _marks[path] = new(path);
+
+    /// <summary>Puts one file in place of another, whose rights it gets.</summary>
+    public void Replace(string path, string by)
+    {
+        File.Move(Real(by), Real(path), overwrite: true);
+        _marks.Remove(by);
+    }
+
     public void CreateFolder(string folder)
     {
         if (folder.Length < 3 || folder.EndsWith(':')) return;
@@ -61,13 +81,15 @@ internal sealed class HostVolume(string root, long capacity)
     }
 
     /// <summary>A copy is a new file: it has nobody's rights.</summary>
-    public void Copy(string from, string to)
+    public void Copy(string from, string to, bool evenInUse = false)
     {
         if (!Exists(from)) throw NotFound(from);
-        if (UseOf(from) == FileUse.Exclusive && _marks[from].Path.EndsWith("vhdx", StringComparison.OrdinalIgnoreCase)) throw Sharing(from);
+        if (!evenInUse && UseOf(from) == FileUse.Exclusive && _marks[from].Path.EndsWith("vhdx", StringComparison.OrdinalIgnoreCase)) throw Sharing(from);
         if (Exists(to)) throw AlreadyThere(to);
         if (!FolderExists(HostPath.Folder(to))) throw new JobFailure(0x80070003, $"There is no folder for '{to}'");
-        Write(to, Read(from));
+        if (new FileInfo(Real(from)).Length > FreeBytes) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{to}'");
+        File.Copy(Real(from), Real(to));
+        Register(to);
     }
 
     /// <summary>A second name of the same file: what is written under one is read under the other. Rights are as they are at the time.</summary>
