@@ -35,6 +35,18 @@ public interface IJournal
     /// </summary>
     Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop);
 
+    /// <summary>
+    /// The first write of a runner on an environment: takes the lease as <see cref="TryAcquireAsync"/> does and replaces the operation as <see cref="SaveAsync"/> does, in one transaction.
+    /// Null, and nothing is written, where another holds the lease; <see cref="Fault.Conflict"/>, and nothing is written, where the stored revision is another.
+    /// </summary>
+    Task<Taken?> SaveFirstAsync(Operation operation, string owner, TimeSpan duration, CancellationToken stop);
+
+    /// <summary>
+    /// The last write of an operation: <see cref="SaveAsync"/>, with <paramref name="release"/> also <see cref="ReleaseAsync"/>, in one transaction; answers what
+    /// <see cref="NextAsync"/> says of the environment then.
+    /// </summary>
+    Task<Ended> SaveLastAsync(Operation operation, Lease lease, bool release, CancellationToken stop);
+
     /// <summary>Asks for cancellation; needs no lease. False: it had ended.</summary>
     Task<bool> RequestCancelAsync(OperationId id, CancellationToken stop);
 
@@ -50,3 +62,9 @@ public interface IJournal
     /// <summary>Gives it back; no effect where it was lost.</summary>
     Task ReleaseAsync(Lease lease, CancellationToken stop);
 }
+
+/// <summary>What <see cref="IJournal.SaveFirstAsync"/> wrote, and under which lease.</summary>
+public sealed record Taken(Operation Operation, Lease Lease);
+
+/// <summary>What <see cref="IJournal.SaveLastAsync"/> wrote, and the oldest operation of the environment that is unfinished then.</summary>
+public sealed record Ended(Operation Operation, Operation? Next);

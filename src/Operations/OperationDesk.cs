@@ -43,11 +43,11 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
     /// <summary>The operation when it has ended, or as it is after <paramref name="limit"/>. <see cref="Fault.NotFound"/> where there is none.</summary>
     public async Task<Operation> WaitAsync(OperationId id, TimeSpan limit, CancellationToken stop)
     {
+        if (board.Known(id) is { IsEnded: true } known) return known;
         var began = clock.GetTimestamp();
         using var reports = board.Listen(id);
-        while (true)
+        for (var operation = await GetAsync(id, stop).ConfigureAwait(false); ; operation = await NewerAsync(operation, stop).ConfigureAwait(false))
         {
-            var operation = await GetAsync(id, stop).ConfigureAwait(false);
             var left = limit - clock.GetElapsedTime(began);
             if (operation.IsEnded || left <= TimeSpan.Zero) return operation;
             await reports.ChangedAsync(left < Poll ? left : Poll, clock, stop).ConfigureAwait(false);
@@ -63,9 +63,8 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
         using var reports = board.Listen(id);
         Operation? told = null;
         OperationProgress? toldProgress = null;
-        while (true)
+        for (var operation = await GetAsync(id, stop).ConfigureAwait(false); ; operation = await NewerAsync(operation, stop).ConfigureAwait(false))
         {
-            var operation = await GetAsync(id, stop).ConfigureAwait(false);
             if (told is null || operation.Revision > told.Revision)
             {
                 var kind = told?.State == operation.State ? OperationEventKind.Step : OperationEventKind.State;
@@ -124,6 +123,10 @@ public sealed class OperationDesk(IJournal journal, StepCatalogue catalogue, IOp
         }
         return [.. oldest.Values.OrderBy(o => o.CreatedAt)];
     }
+
+    /// <summary>What this process has written since, without a look at the journal; otherwise what that has.</summary>
+    private async Task<Operation> NewerAsync(Operation operation, CancellationToken stop) =>
+        board.Known(operation.Id) is { } known && known.Revision > operation.Revision ? known : await GetAsync(operation.Id, stop).ConfigureAwait(false);
 
     private async Task<Operation> GetAsync(OperationId id, CancellationToken stop) => await journal.FindAsync(id, stop).ConfigureAwait(false)
         ?? throw new WeaveException(Fault.NotFound, $"There is no operation '{id}'.", "List the operations.");

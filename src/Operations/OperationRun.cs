@@ -4,7 +4,12 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Operations;
 
 /// <summary>One operation under one lease, from where the journal has it to its end.</summary>
-internal sealed partial class OperationRun(Operation operation, Lease lease, IJournal journal, StepCatalogue catalogue, TimeProvider clock, ProgressBoard board,
+/// <remarks>
+/// What is written goes with the next write where nothing has its effect before that: that the operation runs with the intent of its first step, the end of a step with the intent of the next or with
+/// the end of the operation. So one of n steps costs n + 1 writes.
+/// </remarks>
+/// <param name="lastHere">Asked at the end: true where the lease can be given back with it.</param>
+internal sealed partial class OperationRun(Operation operation, LeaseHold hold, Func<bool> lastHere, IJournal journal, StepCatalogue catalogue, TimeProvider clock, ProgressBoard board,
     RunnerOptions options, ILogger log)
 {
     /// <summary>Guards <see cref="_now"/> and the order of journal writes: a step may save its plan from several threads.</summary>
@@ -15,12 +20,23 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
     private int _step;
     /// <summary>A request to cancel was read; apart from <see cref="_now"/>, because the watcher reads while a write may be under way.</summary>
     private volatile bool _cancelSeen;
-    private CancellationToken _lost;
+    /// <summary>The step whose end goes with the next write; null: none.</summary>
+    private string? _doneUnwritten;
+    private Operation? _left;
     private CancellationToken _stop;
 
-    public async Task RunAsync(CancellationToken lost, CancellationToken stop)
+    private CancellationToken Lost => hold.Lost;
+
+    /// <summary>Answers the oldest operation of the environment that was unfinished when this one ended.</summary>
+    public async Task<Operation?> RunAsync(CancellationToken stop)
     {
-        (_lost, _stop) = (lost, stop);
+        _stop = stop;
+        await RunToEndAsync().ConfigureAwait(false);
+        return _left;
+    }
+
+    private async Task RunToEndAsync()
+    {
         if (_now.CancelRequested && _now.State == OperationState.Queued)
         {
             await EndAsync(OperationState.Undone, Cancelled()).ConfigureAwait(false);
@@ -31,7 +47,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
         if (_now.State == OperationState.Undoing) await BackAsync().ConfigureAwait(false);
     }
 
-    /// <summary>Loads steps and plan and writes that the operation runs (again). False: it ended here, because its list cannot be run and nothing was begun.</summary>
+    /// <summary>Loads steps and plan; that the operation runs (again) is written with what comes next. False: it ended here, because its list cannot be run and nothing was begun.</summary>
     private async Task<bool> BeginAsync()
     {
         try
@@ -40,7 +56,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
             if (!_list.StepNames.SequenceEqual(_now.Steps.Select(s => s.Name), StringComparer.Ordinal))
                 throw new WeaveException(Fault.Unsupported, $"Operation {_now.Id} ({_now.Kind}, version {_now.Version}) was written with other steps than this service has (version {_list.Version}).",
                     "Start the version of the service that wrote it, and let it finish.");
-            _run = _list.Begin(_now, lease, new Reporter(this), SavePlanAsync);
+            _run = _list.Begin(_now, () => hold.Lease, new Reporter(this), SavePlanAsync);
         }
         catch (Exception e) when (_now.State == OperationState.Queued)
         {
@@ -48,12 +64,12 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
             return false;
         }
         var resumed = _now.State != OperationState.Queued;
-        await SaveAsync(o => o with
+        _now = _now with
         {
-            State = o.State == OperationState.Queued ? OperationState.Running : o.State,
-            StartedAt = o.StartedAt ?? clock.GetUtcNow(),
-            Resumptions = o.Resumptions + (resumed ? 1 : 0),
-        }).ConfigureAwait(false);
+            State = _now.State == OperationState.Queued ? OperationState.Running : _now.State,
+            StartedAt = _now.StartedAt ?? clock.GetUtcNow(),
+            Resumptions = _now.Resumptions + (resumed ? 1 : 0),
+        };
         if (!resumed || _now.State != OperationState.Running) return true;
 
         Resumed(log, _now.Id, _now.Kind, _now.Resumptions);
@@ -73,15 +89,18 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
             if (_now.Steps[_step].State == StepState.Pending && !_run.IsNeeded(_step))
             {
                 // Stands in the journal with the next write. Lost before that, it is passed over again.
-                await PassOverAsync().ConfigureAwait(false);
+                _now = At(_now, s => s with { State = StepState.Done });
                 continue;
             }
+            // Until the only way is forward somebody may cancel: the end of what came before is written first, and its answer tells.
+            if (_step == _list.PointOfNoReturn && _doneUnwritten is not null) await SaveAsync(o => o).ConfigureAwait(false);
             // A forward-only step that has begun makes the whole way forward-only, also when its record says Doing after a crash.
             var reversible = _step < _list.PointOfNoReturn;
             var began = clock.GetTimestamp();
             for (var attempt = 1; ; attempt++)
             {
-                if (CanTurnBack && await CancelRequestedAsync().ConfigureAwait(false))
+                // Each write's answer tells of a request to cancel.
+                if (CanTurnBack && (_cancelSeen || _now.CancelRequested))
                 {
                     await TurnBackAsync(Cancelled()).ConfigureAwait(false);
                     return true;
@@ -107,39 +126,33 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
                 else if (attempt >= options.ForwardAttempts && !MayPass(failure, began))
                 {
                     var error = ErrorOf(failure);
-                    await SaveAsync(o => At(o, s => s with { State = StepState.Failed, EndedAt = clock.GetUtcNow(), Note = error.Message })
+                    await SaveLastAsync(o => At(o, s => s with { State = StepState.Failed, EndedAt = clock.GetUtcNow(), Note = error.Message })
                         with { State = OperationState.Failed, EndedAt = clock.GetUtcNow(), Error = error with { NextStep = error.NextStep ?? "Remove the cause, look at the host with `weave doctor`, and submit the request again." } }).ConfigureAwait(false);
                     return false;
                 }
                 await PauseAsync(options.Backoff(attempt), watchCancel: CanTurnBack).ConfigureAwait(false);
             }
         }
-        await SaveAsync(o => o with { State = OperationState.Succeeded, EndedAt = clock.GetUtcNow(), Result = _run.ResultJson() }).ConfigureAwait(false);
+        await SaveLastAsync(o => o with { State = OperationState.Succeeded, EndedAt = clock.GetUtcNow(), Result = _run.ResultJson() }).ConfigureAwait(false);
         Ended(log, _now.Id, _now.Kind, _now.Subject, _now.State);
         return false;
     }
 
-    private async Task PassOverAsync()
-    {
-        await _writes.WaitAsync(_stop).ConfigureAwait(false);
-        _now = At(_now, s => s with { State = StepState.Done });
-        _writes.Release();
-    }
-
-    /// <summary>Null: the step is done and that is written. Throws only what ends the run as a whole.</summary>
+    /// <summary>Null: the step is done, which the next write says. Throws only what ends the run as a whole.</summary>
     private async Task<Exception?> AttemptAsync(bool cancellable)
     {
         var name = _now.Steps[_step].Name;
         KillSwitch.Pass(_now.Kind, name, "before");
         await SaveAsync(o => At(o, s => s with { State = StepState.Doing, StartedAt = s.StartedAt ?? clock.GetUtcNow(), EndedAt = null, Attempts = s.Attempts + 1 })).ConfigureAwait(false);
         KillSwitch.Pass(_now.Kind, name, "doing");
+        if (cancellable && _now.CancelRequested) return new OperationCanceledException();
         string? note = null;
         var failure = await GuardedAsync(async token => note = await _run.DoAsync(_step, token).ConfigureAwait(false), cancellable).ConfigureAwait(false);
         if (failure is not null) return failure;
         KillSwitch.Pass(_now.Kind, name, "after");
         var plan = _run.PlanJson();
-        await SaveAsync(o => At(o, s => s with { State = StepState.Done, EndedAt = clock.GetUtcNow(), Note = note ?? s.Note }) with { Plan = plan }).ConfigureAwait(false);
-        KillSwitch.Pass(_now.Kind, name, "done");
+        _now = At(_now, s => s with { State = StepState.Done, EndedAt = clock.GetUtcNow(), Note = note ?? s.Note }) with { Plan = plan };
+        _doneUnwritten = name;
         return null;
     }
 
@@ -170,7 +183,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
                     var why = ErrorOf(failure);
                     var error = new OperationError(_now.Error?.Fault ?? why.Fault, $"{_now.Error?.Message} Taking back {name} failed too: {why.Message}".TrimStart(),
                         why.NextStep ?? "Remove the cause and look at the host with `weave doctor`: something may be left over.", _now.Error?.Holders ?? why.Holders);
-                    await SaveAsync(o => At(o, s => s with { State = StepState.Failed, EndedAt = clock.GetUtcNow(), Note = why.Message })
+                    await SaveLastAsync(o => At(o, s => s with { State = StepState.Failed, EndedAt = clock.GetUtcNow(), Note = why.Message })
                         with { State = OperationState.Failed, EndedAt = clock.GetUtcNow(), Error = error }).ConfigureAwait(false);
                     Ended(log, _now.Id, _now.Kind, _now.Subject, _now.State);
                     return;
@@ -184,7 +197,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
     /// <summary>Runs one piece of a step. Answers its failure; throws where the lease was lost or the service stops, for then nothing more may be written.</summary>
     private async Task<Exception?> GuardedAsync(Func<CancellationToken, Task> work, bool cancellable)
     {
-        using var cut = CancellationTokenSource.CreateLinkedTokenSource(_lost, _stop);
+        using var cut = CancellationTokenSource.CreateLinkedTokenSource(Lost, _stop);
         using var over = CancellationTokenSource.CreateLinkedTokenSource(cut.Token);
         var watch = cancellable ? WatchCancelAsync(cut, over.Token) : Task.CompletedTask;
         try
@@ -192,7 +205,7 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
             await work(cut.Token).ConfigureAwait(false);
             return null;
         }
-        catch (Exception) when (_lost.IsCancellationRequested)
+        catch (Exception) when (Lost.IsCancellationRequested)
         {
             throw new LeaseLostException();
         }
@@ -250,10 +263,10 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
 
     private bool CanTurnBack => _step < _list.PointOfNoReturn || (_step == _list.PointOfNoReturn && _now.Steps[_step].State == StepState.Pending);
 
-    private async Task<bool> CancelRequestedAsync(CancellationToken? stop = null)
+    private async Task<bool> CancelRequestedAsync(CancellationToken stop)
     {
         if (_cancelSeen || _now.CancelRequested) return true;
-        var stored = await journal.FindAsync(_now.Id, stop ?? _stop).ConfigureAwait(false);
+        var stored = await journal.FindAsync(_now.Id, stop).ConfigureAwait(false);
         return _cancelSeen = stored is { CancelRequested: true };
     }
 
@@ -263,26 +276,39 @@ internal sealed partial class OperationRun(Operation operation, Lease lease, IJo
 
     private async Task EndAsync(OperationState state, OperationError? error)
     {
-        await SaveAsync(o => o with { State = state, EndedAt = clock.GetUtcNow(), Error = error }).ConfigureAwait(false);
+        await SaveLastAsync(o => o with { State = state, EndedAt = clock.GetUtcNow(), Error = error }).ConfigureAwait(false);
         Ended(log, _now.Id, _now.Kind, _now.Subject, _now.State);
     }
 
     private Task SavePlanAsync(string plan, CancellationToken stop) => SaveAsync(o => o with { Plan = plan });
 
+    private Task SaveAsync(Func<Operation, Operation> change) => WriteAsync(change, hold.SaveAsync);
+
+    /// <summary>Writes the end.</summary>
+    private Task SaveLastAsync(Func<Operation, Operation> change) => WriteAsync(change, async (o, stop) =>
+    {
+        var ended = await hold.SaveLastAsync(o, lastHere(), stop).ConfigureAwait(false);
+        _left = ended.Next;
+        return ended.Operation;
+    });
+
     /// <summary>Writes the next revision. A refusal means that another runner has the environment; the journal being away for a moment does not.</summary>
-    private async Task SaveAsync(Func<Operation, Operation> change)
+    private async Task WriteAsync(Func<Operation, Operation> change, Func<Operation, CancellationToken, Task<Operation>> write)
     {
         await _writes.WaitAsync(_stop).ConfigureAwait(false);
         try
         {
+            var wanted = change(_now) with { Revision = _now.Revision + 1 };
             for (var attempt = 1; ; attempt++)
             {
-                if (_lost.IsCancellationRequested) throw new LeaseLostException();
+                if (Lost.IsCancellationRequested) throw new LeaseLostException();
                 _stop.ThrowIfCancellationRequested();
                 try
                 {
-                    _now = await journal.SaveAsync(change(_now) with { Revision = _now.Revision + 1 }, lease, _stop).ConfigureAwait(false);
+                    _now = await write(wanted, _stop).ConfigureAwait(false);
                     board.Report(_now);
+                    if (_doneUnwritten is { } done) KillSwitch.Pass(_now.Kind, done, "done");
+                    _doneUnwritten = null;
                     return;
                 }
                 catch (WeaveException e) when (e.Fault == Fault.Conflict)

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using WeaveHypervisor.Model;
 
@@ -13,9 +12,7 @@ namespace WeaveHypervisor.Operations;
 public sealed partial class OperationRunner(IJournal journal, StepCatalogue catalogue, TimeProvider clock, ProgressBoard board, string owner, RunnerOptions options,
     ILogger<OperationRunner> log)
 {
-    private readonly ConcurrentDictionary<EnvironmentId, byte> _running = new();
-    /// <summary>What came after the operation that a run has just ended.</summary>
-    private readonly ConcurrentDictionary<OperationId, OperationId> _next = new();
+    private readonly WakeUps _wakeUps = new();
 
     /// <summary>The name of this process in leases.</summary>
     public string Owner => owner;
@@ -24,21 +21,18 @@ public sealed partial class OperationRunner(IJournal journal, StepCatalogue cata
     public bool IsOurs(Operation operation) => operation.Host is null || options.Host is null || operation.Host == options.Host;
 
     /// <summary>True while this process runs operations of that environment, or waits for its lease.</summary>
-    public bool Runs(EnvironmentId environment) => _running.ContainsKey(environment);
+    public bool Runs(EnvironmentId environment) => _wakeUps.IsAtWork(environment);
 
     /// <summary>
-    /// Runs the environment of that operation, as <see cref="RunEnvironmentAsync"/> does, until that operation has ended: what was submitted before it comes first,
-    /// what was submitted after it is left. Answers the operation that is to be woken next, because its own wake-up may have come and gone meanwhile; null where there
-    /// is none, or another run, of this process or another, ends that operation: whoever ends it wakes the next. No effect where there is no such operation, it has ended, or it is
-    /// another host's.
+    /// Runs the environment of that operation, as <see cref="RunEnvironmentAsync"/> does, until that operation has ended: what was submitted before it comes first. It goes on with operations for
+    /// which this was called meanwhile (those calls end at once), up to <see cref="RunnerOptions.LongestRun"/>. Answers the operation that is to be woken next, because its own wake-up may have come
+    /// and gone; null where there is none, or another run, of this process or another, ends that operation: whoever ends it wakes the next. No effect where there is no such operation, it has ended,
+    /// or it is another host's.
     /// </summary>
     public async Task<OperationId?> RunAsync(OperationId id, CancellationToken stop)
     {
-        if (await journal.FindAsync(id, stop).ConfigureAwait(false) is not { IsEnded: false } operation || !IsOurs(operation)) return null;
-        var ended = await RunAsync(operation.Environment, async () => await journal.FindAsync(id, stop).ConfigureAwait(false) is { IsEnded: false }, id, stop).ConfigureAwait(false);
-        if (!ended) return null;
-        // Read while the lease was held: later another process may have gone on, and woken the same one.
-        return _next.TryRemove(id, out var next) ? next : (await journal.NextAsync(operation.Environment, stop).ConfigureAwait(false))?.Id;
+        if ((board.Known(id) ?? await journal.FindAsync(id, stop).ConfigureAwait(false)) is not { IsEnded: false } operation || !IsOurs(operation)) return null;
+        return await RunAsync(operation.Environment, id, stop).ConfigureAwait(false);
     }
 
     /// <summary>
@@ -47,107 +41,81 @@ public sealed partial class OperationRunner(IJournal journal, StepCatalogue cata
     /// on <paramref name="stop"/>, with the operation left as it is to be resumed; <see cref="WeaveException"/> where the journal cannot be used, or where
     /// an operation was begun by a version with other steps (<see cref="Fault.Unsupported"/>; it stays as it is).
     /// </summary>
-    // After each run one more look: an operation that came between the last look and the end of the run has had its wake-up already.
-    public Task RunEnvironmentAsync(EnvironmentId environment, CancellationToken stop) =>
-        RunAsync(environment, async () => await journal.NextAsync(environment, stop).ConfigureAwait(false) is not null, null, stop);
+    public Task RunEnvironmentAsync(EnvironmentId environment, CancellationToken stop) => RunAsync(environment, null, stop);
 
-    /// <summary>True where this run itself has ended the operation <paramref name="until"/>.</summary>
-    private async Task<bool> RunAsync(EnvironmentId environment, Func<Task<bool>> isLeft, OperationId? until, CancellationToken stop)
+    /// <param name="wanted">Null: all.</param>
+    private async Task<OperationId?> RunAsync(EnvironmentId environment, OperationId? wanted, CancellationToken stop)
     {
-        while (await isLeft().ConfigureAwait(false))
-        {
-            if (!_running.TryAdd(environment, 0)) return false;
-            try
-            {
-                var lease = await journal.TryAcquireAsync(environment, owner, options.LeaseDuration, stop).ConfigureAwait(false);
-                if (lease is null) await Task.Delay(options.LeasePoll, clock, stop).ConfigureAwait(false);
-                else if (await RunUnderLeaseAsync(lease, until, stop).ConfigureAwait(false) is { } ended) return ended;
-            }
-            finally
-            {
-                _running.TryRemove(environment, out _);
-            }
-        }
-        return false;
-    }
-
-    /// <summary>True: <paramref name="until"/> was ended here. False: another host's operation comes first, and that host wakes what comes after it. Null: look again whether something is left.</summary>
-    private async Task<bool?> RunUnderLeaseAsync(Lease lease, OperationId? until, CancellationToken stop)
-    {
-        using var lost = new CancellationTokenSource();
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        var renewal = KeepAsync(lease, lost, ended.Token);
+        if (!_wakeUps.Enter(environment, wanted)) return null;
         try
         {
-            while (await journal.NextAsync(lease.Environment, stop).ConfigureAwait(false) is { } operation)
+            var began = clock.GetTimestamp();
+            Operation? next = null;
+            while (true)
             {
-                if (!IsOurs(operation)) return false;
-                await new OperationRun(operation, lease, journal, catalogue, clock, board, options, log).RunAsync(lost.Token, stop).ConfigureAwait(false);
-                if (operation.Id != until) continue;
-                if ((await journal.NextAsync(lease.Environment, stop).ConfigureAwait(false))?.Id is { } next) _next[operation.Id] = next;
-                return true;
+                next ??= await NextAsync(environment, wanted is null, stop).ConfigureAwait(false);
+                if (next is null && _wakeUps.TryLeave(environment)) return null;
+                if (next is null) continue;
+                if (!IsOurs(next)) return null;
+                var (ended, left) = await UnderLeaseAsync(next, wanted is null, stop).ConfigureAwait(false);
+                next = null;
+                if (!ended || wanted is null) continue;
+                if (_wakeUps.TryLeave(environment)) return left?.Id;
+                if (left is null) continue;
+                if (clock.GetElapsedTime(began) > options.LongestRun) return left.Id;
+                if (_wakeUps.IsWanted(environment, left.Id)) next = left;
             }
-            return null;
-        }
-        catch (LeaseLostException)
-        {
-            LeaseLost(log, lease.Environment, lease.Number);
-            await Task.Delay(options.FirstBackoff, clock, stop).ConfigureAwait(false);
-            return null;
         }
         finally
         {
-            await ended.CancelAsync().ConfigureAwait(false);
-            await renewal.ConfigureAwait(false);
-            await GiveBackAsync(lease).ConfigureAwait(false);
+            _wakeUps.Leave(environment);
         }
     }
 
-    /// <summary>Prolongs the lease until it is lost (<paramref name="lost"/> is then cancelled), or until <paramref name="ended"/>.</summary>
-    private async Task KeepAsync(Lease lease, CancellationTokenSource lost, CancellationToken ended)
+    /// <summary>The operation that comes first, where it is wanted or precedes one that is; null where none is left of these.</summary>
+    private async Task<Operation?> NextAsync(EnvironmentId environment, bool all, CancellationToken stop)
     {
-        var expires = lease.ExpiresAt;
-        while (true)
-        {
+        // Before the look: what comes later may not be in it.
+        var wanted = _wakeUps.Wanted(environment);
+        var first = await journal.NextAsync(environment, stop).ConfigureAwait(false);
+        if (first is not null && (all || wanted.Contains(first.Id))) return first;
+        var left = false;
+        foreach (var id in wanted)
+            if (first is not null && await journal.FindAsync(id, stop).ConfigureAwait(false) is { IsEnded: false }) left = true;
+            else _wakeUps.Over(environment, id);
+        return left ? first : null;
+    }
+
+    /// <summary>Runs that operation and, under the same lease, those after it that are wanted. Ended: one was ended, and Left is the oldest that is unfinished then. Otherwise all is to be looked at again.</summary>
+    private async Task<(bool Ended, Operation? Left)> UnderLeaseAsync(Operation first, bool all, CancellationToken stop)
+    {
+        var environment = first.Environment;
+        var hold = new LeaseHold(environment, journal, clock, owner, options, log, stop);
+        await using (hold.ConfigureAwait(false))
             try
             {
-                await Task.Delay(options.RenewEvery, clock, ended).ConfigureAwait(false);
-                var renewed = await journal.RenewAsync(lease, options.LeaseDuration, ended).ConfigureAwait(false);
-                if (renewed is null) break;
-                expires = renewed.ExpiresAt;
+                for (var operation = first; ;)
+                {
+                    // Nobody waits for another here: the lease ends with the operation.
+                    var left = await new OperationRun(operation, hold, () => !all && _wakeUps.IsLast(environment, operation.Id), journal, catalogue, clock, board, options, log).RunAsync(stop).ConfigureAwait(false);
+                    _wakeUps.Over(environment, operation.Id);
+                    if (hold.IsGiven || left is null || !IsOurs(left) || !(all || _wakeUps.IsWanted(environment, left.Id))) return (true, left);
+                    operation = left;
+                }
             }
-            catch (OperationCanceledException) when (ended.IsCancellationRequested)
+            catch (LeaseHeldException)
             {
-                return;
+                await Task.Delay(options.LeasePoll, clock, stop).ConfigureAwait(false);
+                return default;
             }
-            catch (Exception e)
+            catch (LeaseLostException)
             {
-                // The journal may answer again before the lease ends; after that another runner may have begun.
-                RenewalFailed(log, e, lease.Environment);
-                if (clock.GetUtcNow() >= expires - options.RenewEvery) break;
+                if (hold.IsTaken) LeaseLost(log, environment, hold.Lease.Number);
+                await Task.Delay(options.FirstBackoff, clock, stop).ConfigureAwait(false);
+                return default;
             }
-        }
-        await lost.CancelAsync().ConfigureAwait(false);
-    }
-
-    private async Task GiveBackAsync(Lease lease)
-    {
-        try
-        {
-            await journal.ReleaseAsync(lease, CancellationToken.None).ConfigureAwait(false);
-        }
-        catch (Exception e)
-        {
-            RenewalFailed(log, e, lease.Environment);
-        }
     }
 
     [LoggerMessage(LogLevel.Warning, "The lease {Number} of environment {Environment} was lost; its work stops here and is taken up by the next holder.")]
     private static partial void LeaseLost(ILogger log, EnvironmentId environment, long number);
-
-    [LoggerMessage(LogLevel.Warning, "The lease of environment {Environment} could not be prolonged or given back.")]
-    private static partial void RenewalFailed(ILogger log, Exception e, EnvironmentId environment);
 }
-
-/// <summary>Another runner has the environment, or may have it: stop without a further effect.</summary>
-internal sealed class LeaseLostException(Exception? inner = null) : Exception("The lease was lost.", inner);

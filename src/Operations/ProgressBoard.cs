@@ -25,6 +25,9 @@ public sealed class ProgressBoard
     /// <summary>The latest progress of an operation; null where nothing was reported in this process, or the operation has ended.</summary>
     public OperationProgress? Find(OperationId id) => _entries.TryGetValue(id, out var entry) && entry.Operation is not { IsEnded: true } ? entry.Progress : null;
 
+    /// <summary>An operation as this process last wrote it; null where it has not, or has forgotten. Another process may have written it since, unless it has ended.</summary>
+    internal Operation? Known(OperationId id) => _entries.TryGetValue(id, out var entry) ? entry.Operation : null;
+
     /// <summary>
     /// What is known now, then every change, coalesced to the newest, until the operation ended (its end is always the last event) or
     /// <paramref name="stop"/>. Hears only what this process runs: <see cref="OperationDesk.WatchAsync"/> also follows the journal.
@@ -143,7 +146,7 @@ public sealed class ProgressBoard
         private readonly List<Channel<bool>> _watchers = [];
         private bool _closed;
 
-        public Operation? Operation { get; private set; }
+        public Operation? Operation { get { lock (_gate) return field; } private set; }
         public OperationProgress? Progress { get; private set; }
         public Action? CancelSignal { get; set; }
 

@@ -13,6 +13,8 @@ public sealed record RunnerOptions
     public TimeSpan RenewEvery { get; init; } = TimeSpan.FromSeconds(8);
     /// <summary>How often a runner asks again for a lease that another holds: a look at the environment gives it back after moments.</summary>
     public TimeSpan LeasePoll { get; init; } = TimeSpan.FromSeconds(1);
+    /// <summary>How long a run goes on with what was woken meanwhile in its environment, before the next has to be woken again: other environments wait for the same workers.</summary>
+    public TimeSpan LongestRun { get; init; } = TimeSpan.FromSeconds(10);
     /// <summary>How often the journal is read for a request to cancel that came through another process.</summary>
     public TimeSpan CancelPoll { get; init; } = TimeSpan.FromSeconds(1);
     /// <summary>How often a step that failed with a transient fault is tried again before the operation is undone.</summary>

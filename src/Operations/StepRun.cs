@@ -23,7 +23,7 @@ internal sealed class TypedStepList<TPlan>(string kind, int version, JsonTypeInf
     public override int PointOfNoReturn => pointOfNoReturn;
     public override AfterCrash AfterCrashOf(int step) => steps[step].AfterCrash;
 
-    internal override StepRun Begin(Operation operation, Lease lease, IProgress<StepProgress> progress, Func<string, CancellationToken, Task> savePlan)
+    internal override StepRun Begin(Operation operation, Func<Lease> lease, IProgress<StepProgress> progress, Func<string, CancellationToken, Task> savePlan)
     {
         var plan = JsonSerializer.Deserialize(operation.Plan, planType) ?? throw new InvalidDataException($"The plan of {operation.Id} is empty.");
         var context = new StepContext<TPlan>(operation, lease, plan, progress, (p, stop) => savePlan(JsonSerializer.Serialize(p, planType), stop));

@@ -26,11 +26,11 @@ public interface IStep<TPlan> where TPlan : class
 }
 
 /// <summary>What a step gets: the plan, which operation it is, and where progress goes.</summary>
-public sealed class StepContext<TPlan>(Operation operation, Lease lease, TPlan plan, IProgress<StepProgress> progress, Func<TPlan, CancellationToken, Task> save) where TPlan : class
+public sealed class StepContext<TPlan>(Operation operation, Func<Lease> lease, TPlan plan, IProgress<StepProgress> progress, Func<TPlan, CancellationToken, Task> save) where TPlan : class
 {
     public Operation Operation { get; } = operation;
     /// <summary>The lease under which this step runs: every write to a store presents it.</summary>
-    public Lease Lease { get; } = lease;
+    public Lease Lease => lease();
     /// <summary>The one mutable object of the operation.</summary>
     public TPlan Plan { get; } = plan;
     public IProgress<StepProgress> Progress { get; } = progress;
@@ -51,7 +51,7 @@ public abstract class StepList
     /// <summary>Index of the first step after which the only way is forward; <c>StepNames.Count</c> where every step can be undone.</summary>
     public abstract int PointOfNoReturn { get; }
     public abstract AfterCrash AfterCrashOf(int step);
-    internal abstract StepRun Begin(Operation operation, Lease lease, IProgress<StepProgress> progress, Func<string, CancellationToken, Task> savePlan);
+    internal abstract StepRun Begin(Operation operation, Func<Lease> lease, IProgress<StepProgress> progress, Func<string, CancellationToken, Task> savePlan);
 
     public static StepListBuilder<TPlan> For<TPlan>(string kind, int version, JsonTypeInfo<TPlan> plan) where TPlan : class => new(kind, version, plan);
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving;
 
 namespace WeaveHypervisor.State;
@@ -19,6 +20,9 @@ internal abstract class StateEngine : IDisposable
     /// still holds when it writes: two writes that name one thing never overlap, in all processes.
     /// </summary>
     public abstract Task<T> WriteAsync<T>(string what, IReadOnlyCollection<string> locks, Func<WeaveDbContext, Task<T>> write, CancellationToken stop);
+
+    /// <summary>The journal in this database.</summary>
+    public virtual IJournal MakeJournal(TimeProvider clock) => new Journal(this, clock);
 
     /// <summary>One line for people: which database, where.</summary>
     public abstract Task<string> DescribeAsync(CancellationToken stop);

@@ -57,7 +57,7 @@ public sealed class WeaveDatabase : IDisposable
             _ => throw new WeaveException(Fault.InvalidRequest, "No database is configured.", "Set the absolute path of a SQLite file, or a connection to PostgreSQL."),
         };
         Store = new WeaveStore(_engine);
-        Journal = new Journal(_engine, clock);
+        Journal = _engine.MakeJournal(clock);
         Tokens = new TokenStore(_engine);
         Audit = new AuditLog(_engine);
         Locks = new SharedLocks(_engine);

@@ -52,6 +52,8 @@ internal sealed class MortalJournal(IJournal inner, World world) : IJournal
     public Task<IReadOnlyList<Operation>> ListAsync(EnvironmentId? e, bool u, int l, OperationId? b, CancellationToken stop) => inner.ListAsync(e, u, l, b, stop);
     public Task<Operation?> NextAsync(EnvironmentId environment, CancellationToken stop) => inner.NextAsync(environment, stop);
     public Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop) => Both(() => inner.SaveAsync(operation, lease, stop));
+    public Task<Taken?> SaveFirstAsync(Operation operation, string owner, TimeSpan duration, CancellationToken stop) => Both(() => inner.SaveFirstAsync(operation, owner, duration, stop));
+    public Task<Ended> SaveLastAsync(Operation operation, Lease lease, bool release, CancellationToken stop) => Both(() => inner.SaveLastAsync(operation, lease, release, stop));
     public Task<bool> RequestCancelAsync(OperationId id, CancellationToken stop) => inner.RequestCancelAsync(id, stop);
     public Task<Lease?> TryAcquireAsync(EnvironmentId e, string owner, TimeSpan d, CancellationToken stop) => Both(() => inner.TryAcquireAsync(e, owner, d, stop));
     public Task<Lease?> FindLeaseAsync(EnvironmentId e, CancellationToken stop) => inner.FindLeaseAsync(e, stop);

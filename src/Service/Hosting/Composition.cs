@@ -49,11 +49,12 @@ internal static class Composition
         var shared = options.Storage.Postgres is { Length: > 0 };
         var process = $"{Environment.MachineName}:{folder.Root}";
         services.AddWeaving(options.Weaving, new(process, SeveralHosts: shared));
-        services.AddSingleton<ProgressBoard>().AddSingleton<OperationDesk>().AddSingleton<IOperationQueue, HangfireOperationQueue>();
+        services.AddSingleton<ProgressBoard>().AddSingleton<OperationDesk>().AddSingleton<JobsOnTheWay>().AddSingleton<IOperationQueue, HangfireOperationQueue>();
         services.AddSingleton(p => new OperationRunner(p.GetRequiredService<IJournal>(), p.GetRequiredService<StepCatalogue>(), p.GetRequiredService<TimeProvider>(), p.GetRequiredService<ProgressBoard>(),
             process, new RunnerOptions { Host = shared ? HostId.Parse(options.Weaving.Host) : null }, p.GetRequiredService<ILogger<OperationRunner>>()));
         // Storage and activator of this service's own: Hangfire's static ones belong to the process.
         services.AddSingleton(_ => JobStorages.Make(options.Storage.Postgres)).AddSingleton<JobActivator>(p => new AspNetCoreJobActivator(p.GetRequiredService<IServiceScopeFactory>()));
+        services.AddSingleton<Hangfire.Common.IJobFilterProvider, JobFilters>();
         services.AddHangfire(h => h.UseSimpleAssemblyNameTypeSerializer().UseRecommendedSerializerSettings());
         services.AddHangfireServer(h => (h.WorkerCount, h.Queues) = (16, [HangfireOperationQueue.QueueOf(options.Weaving.Host)]));
         services.AddHangfireServer(h => (h.WorkerCount, h.Queues, h.SchedulePollingInterval) = (1, [PolicyJob.Queue], TimeSpan.FromSeconds(1)));

@@ -10,7 +10,7 @@ namespace WeaveHypervisor.Service.Jobs;
 /// Wakes operations again whose job was lost: deleted by hand, or ended by an error of the journal. Lost is what two looks in a row found waiting, unchanged, with its environment
 /// not at work and no job left in the queue. What cannot be run at all (a version of the service that is gone wrote it) is tried after 1, 2, 4, 8… looks.
 /// </summary>
-internal sealed partial class LostWakeUps(OperationDesk desk, OperationRunner runner, IJournal journal, JobStorage jobs, WeavingOptions weaving, TimeProvider clock, HousekeepingOptions options, ILogger<LostWakeUps> log)
+internal sealed partial class LostWakeUps(OperationDesk desk, OperationRunner runner, IJournal journal, JobStorage jobs, JobsOnTheWay onTheWay, WeavingOptions weaving, TimeProvider clock, HousekeepingOptions options, ILogger<LostWakeUps> log)
     : PeriodicLook(clock, options.WakeUpsEvery, log)
 {
     private readonly TimeProvider _clock = clock;
@@ -24,6 +24,7 @@ internal sealed partial class LostWakeUps(OperationDesk desk, OperationRunner ru
             _waiting = waiting;
             return;
         }
+        onTheWay.Forget();
         var woken = await desk.ResumeAllAsync(stop, async operation =>
         {
             if (!runner.IsOurs(operation) || runner.Runs(operation.Environment)) return true;

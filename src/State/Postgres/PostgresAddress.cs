@@ -21,11 +21,15 @@ internal sealed record PostgresAddress(NpgsqlConnectionStringBuilder Connection)
         }
         if (string.IsNullOrWhiteSpace(read.Host) || string.IsNullOrWhiteSpace(read.Database)) throw new WeaveException(Fault.InvalidRequest, "The connection to PostgreSQL names no Host or no Database.", Form);
         if (read.Multiplexing) throw new WeaveException(Fault.InvalidRequest, "The connection to PostgreSQL asks for Multiplexing, with which no transaction can be held.", "Leave it out.");
-        if (!read.ContainsKey("Application Name")) read.ApplicationName = "weave";
-        if (!read.ContainsKey("Timeout")) read.Timeout = 10;
-        if (!read.ContainsKey("Command Timeout")) read.CommandTimeout = 60;
+        // Not ContainsKey, which is true of every word that Npgsql knows.
+        var given = read.Keys.Cast<string>().ToHashSet(StringComparer.OrdinalIgnoreCase);
+        if (!given.Contains("Application Name")) read.ApplicationName = "weave";
+        if (!given.Contains("Timeout")) read.Timeout = 10;
+        if (!given.Contains("Command Timeout")) read.CommandTimeout = 60;
         // A server that vanishes without a word is noticed.
-        if (!read.ContainsKey("Keepalive")) read.KeepAlive = 15;
+        if (!given.Contains("Keepalive")) read.KeepAlive = 15;
+        // Nothing of ours is left in a session; resetting it costs more than many a command.
+        if (!given.Contains("No Reset On Close")) read.NoResetOnClose = true;
         read.PersistSecurityInfo = false;
         read.IncludeErrorDetail = false;
         return new(read);

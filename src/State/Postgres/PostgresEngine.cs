@@ -93,6 +93,34 @@ internal sealed class PostgresEngine : StateEngine
             return answer;
         }, stop));
 
+    public override Operations.IJournal MakeJournal(TimeProvider clock) => new PostgresJournal(this, clock);
+
+    /// <summary>
+    /// Runs the commands that <paramref name="fill"/> gives in one round trip and, with more than one, in one transaction; possibly again where the connection is lost, also when they had been done:
+    /// so only what may be done twice. With <paramref name="locks"/> as <see cref="WriteAsync"/>; the first result is then that of the first command after the locks.
+    /// </summary>
+    internal Task<T> BatchAsync<T>(string what, IReadOnlyCollection<string> locks, Action<NpgsqlBatch> fill, Func<NpgsqlDataReader, Task<T>> read, CancellationToken stop) => PostgresFaults.TranslateAsync(_address.Name, what, () => AgainAsync(async () =>
+    {
+        await using var connection = await _connections.OpenConnectionAsync(stop).ConfigureAwait(false);
+        await using var batch = connection.CreateBatch();
+        if (locks.Count > 0)
+        {
+            var keys = locks.Select(Key).Distinct().Order().ToList();
+            var command = new NpgsqlBatchCommand($"SELECT {string.Join(", ", keys.Select((_, i) => $"pg_advisory_xact_lock(${i + 1})"))}");
+            foreach (var key in keys) command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = key });
+            batch.BatchCommands.Add(command);
+        }
+        fill(batch);
+        // What has been sent is not cancelled: whether it was written must be known.
+        await using var reader = await batch.ExecuteReaderAsync(CancellationToken.None).ConfigureAwait(false);
+        if (locks.Count > 0) await reader.NextResultAsync(CancellationToken.None).ConfigureAwait(false);
+        var answer = await read(reader).ConfigureAwait(false);
+        while (await reader.NextResultAsync(CancellationToken.None).ConfigureAwait(false))
+        {
+        }
+        return answer;
+    }, stop));
+
     /// <summary>Takes the locks, in one order for all, and answers the transaction's id.</summary>
     private static async Task<string> EnterAsync(WeaveDbContext context, IReadOnlyCollection<string> locks, CancellationToken stop)
     {
@@ -114,6 +142,11 @@ internal sealed class PostgresEngine : StateEngine
                 await using var command = new NpgsqlCommand("SELECT pg_xact_status($1::xid8)", connection) { Parameters = { new NpgsqlParameter<string> { TypedValue = id } } };
                 // "in progress": the server has not noticed yet that we are gone.
                 if (await command.ExecuteScalarAsync(stop).ConfigureAwait(false) is string status and ("committed" or "aborted")) return status == "committed";
+            }
+            catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.InvalidParameterValue)
+            {
+                // "transaction ID … is in the future": nothing of it had reached the disk when the server died.
+                return false;
             }
             catch (Exception e) when (PostgresFaults.IsLost(e))
             {

@@ -78,7 +78,7 @@ internal sealed class Revive(Bench bench, IStep<CreatePlan> step) : IStep<Verify
 
     public Task UndoAsync(StepContext<VerifyPlan> context, CancellationToken stop) => step.UndoAsync(Within(context), stop);
 
-    private static StepContext<CreatePlan> Within(StepContext<VerifyPlan> context) => new(context.Operation, context.Lease, context.Plan.Revival, context.Progress, (_, stop) => context.SavePlanAsync(stop));
+    private static StepContext<CreatePlan> Within(StepContext<VerifyPlan> context) => new(context.Operation, () => context.Lease, context.Plan.Revival, context.Progress, (_, stop) => context.SavePlanAsync(stop));
 
     private async Task<bool> AnswersAsync(VerifyPlan plan, CancellationToken stop)
     {

@@ -35,15 +35,41 @@ public sealed class InMemoryJournal(TimeProvider clock) : IJournal
         return [.. _operations.Take(end).Reverse().Where(o => (environment is null || o.Environment == environment) && !(unfinishedOnly && o.IsEnded)).Take(limit)];
     });
 
-    public Task<Operation?> NextAsync(EnvironmentId environment, CancellationToken stop) => Do(() => _operations.FirstOrDefault(o => o.Environment == environment && !o.IsEnded));
+    public Task<Operation?> NextAsync(EnvironmentId environment, CancellationToken stop) => Do(() => Next(environment));
 
-    public Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop) => Do(() =>
+    private Operation? Next(EnvironmentId environment) => _operations.FirstOrDefault(o => o.Environment == environment && !o.IsEnded);
+
+    public Task<Operation> SaveAsync(Operation operation, Lease lease, CancellationToken stop) => Do(() => Save(operation, lease.Number));
+
+    public Task<Taken?> SaveFirstAsync(Operation operation, string owner, TimeSpan duration, CancellationToken stop) => Do(() =>
+    {
+        var before = _leases.GetValueOrDefault(operation.Environment);
+        if (Acquire(operation.Environment, owner, duration) is not { } lease) return null;
+        try
+        {
+            return new Taken(Save(operation, lease.Number), lease);
+        }
+        catch
+        {
+            _leases[operation.Environment] = before;
+            throw;
+        }
+    });
+
+    public Task<Ended> SaveLastAsync(Operation operation, Lease lease, bool release, CancellationToken stop) => Do(() =>
+    {
+        var ended = Save(operation, lease.Number);
+        if (release) Release(lease);
+        return new Ended(ended, Next(operation.Environment));
+    });
+
+    private Operation Save(Operation operation, long lease)
     {
         var at = _operations.FindIndex(o => o.Id == operation.Id);
-        if (!_leases.TryGetValue(operation.Environment, out var l) || l.Number != lease.Number || at < 0 || _operations[at].Revision != operation.Revision - 1)
+        if (!_leases.TryGetValue(operation.Environment, out var l) || l.Number != lease || at < 0 || _operations[at].Revision != operation.Revision - 1)
             throw new WeaveException(Fault.Conflict, "Another hand wrote it, or holds the environment.");
         return _operations[at] = operation with { CancelRequested = operation.CancelRequested || _operations[at].CancelRequested };
-    });
+    }
 
     public Task<bool> RequestCancelAsync(OperationId id, CancellationToken stop) => Do(() =>
     {
@@ -53,7 +79,9 @@ public sealed class InMemoryJournal(TimeProvider clock) : IJournal
         return true;
     });
 
-    public Task<Lease?> TryAcquireAsync(EnvironmentId environment, string owner, TimeSpan duration, CancellationToken stop) => Do<Lease?>(() =>
+    public Task<Lease?> TryAcquireAsync(EnvironmentId environment, string owner, TimeSpan duration, CancellationToken stop) => Do(() => Acquire(environment, owner, duration));
+
+    private Lease? Acquire(EnvironmentId environment, string owner, TimeSpan duration)
     {
         var l = _leases.GetValueOrDefault(environment);
         var held = l.Owner is not null && l.Expires > clock.GetUtcNow();
@@ -61,7 +89,7 @@ public sealed class InMemoryJournal(TimeProvider clock) : IJournal
         l = (owner, held ? l.Number : l.Number + 1, clock.GetUtcNow() + duration);
         _leases[environment] = l;
         return new(environment, owner, l.Number, l.Expires);
-    });
+    }
 
     public Task<Lease?> FindLeaseAsync(EnvironmentId environment, CancellationToken stop) => Do<Lease?>(() =>
         _leases.TryGetValue(environment, out var l) && l.Owner is not null ? new(environment, l.Owner, l.Number, l.Expires) : null);
@@ -76,10 +104,15 @@ public sealed class InMemoryJournal(TimeProvider clock) : IJournal
 
     public Task ReleaseAsync(Lease lease, CancellationToken stop) => Do(() =>
     {
-        var l = _leases.GetValueOrDefault(lease.Environment);
-        if (l.Owner == lease.Owner && l.Number == lease.Number) _leases[lease.Environment] = (null, l.Number, default);
+        Release(lease);
         return 0;
     });
+
+    private void Release(Lease lease)
+    {
+        var l = _leases.GetValueOrDefault(lease.Environment);
+        if (l.Owner == lease.Owner && l.Number == lease.Number) _leases[lease.Environment] = (null, l.Number, default);
+    }
 
     private Operation? Get(OperationId id) => _operations.FirstOrDefault(o => o.Id == id);
 

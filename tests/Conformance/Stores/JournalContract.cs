@@ -129,6 +129,46 @@ public abstract class JournalContract
     }
 
     [Fact]
+    public async Task The_first_write_takes_the_lease_and_writes_or_does_neither()
+    {
+        var o = await Submit(New());
+        Task<Taken?> First(string owner, long revision) => Journal.SaveFirstAsync(o with { State = OperationState.Running, Revision = revision }, owner, Half, Go);
+        await Refused(Fault.Conflict, () => First("a", 2));
+        Assert.Null(await Journal.FindLeaseAsync(Lab, Go));
+        var a = (await First("a", 1))!;
+        Assert.Equal(a.Lease, await Journal.FindLeaseAsync(Lab, Go));
+        Assert.Equivalent(a.Operation, await Journal.FindAsync(o.Id, Go), strict: true);
+        Assert.Null(await First("b", 2));
+        Assert.Equal(1, (await Journal.FindAsync(o.Id, Go))!.Revision);
+        Assert.Equal(a.Lease.Number, (await First("a", 2))!.Lease.Number);
+        Pass(Half);
+        Assert.True(await Journal.RequestCancelAsync(o.Id, Go));
+        var b = (await First("b", 3))!;
+        Assert.True(b.Lease.Number > a.Lease.Number);
+        Assert.True(b.Operation.CancelRequested);
+        await Refused(Fault.Conflict, () => Journal.SaveAsync(b.Operation with { Revision = 4 }, a.Lease, Go));
+        await Refused(Fault.Conflict, () => Journal.SaveFirstAsync(New(), "b", Half, Go));
+    }
+
+    [Theory, InlineData(true), InlineData(false)]
+    public async Task The_last_write_gives_the_lease_back_where_asked_and_tells_what_comes_next(bool release)
+    {
+        var (one, two) = (await Submit(New()), await Submit(New()));
+        var lease = (await Journal.SaveFirstAsync(one with { State = OperationState.Running, Revision = 1 }, "a", Half, Go))!.Lease;
+        Operation Last(Operation o, long revision) => o with { State = OperationState.Succeeded, Revision = revision };
+        await Refused(Fault.Conflict, () => Journal.SaveLastAsync(Last(one, 3), lease, release, Go));
+        await Refused(Fault.Conflict, () => Journal.SaveLastAsync(Last(one, 2), lease with { Number = lease.Number + 1 }, release, Go));
+        Assert.Equal(lease, await Journal.FindLeaseAsync(Lab, Go));
+        var ended = await Journal.SaveLastAsync(Last(one, 2), lease, release, Go);
+        Assert.Equal(two.Id, ended.Next!.Id);
+        Assert.Equivalent(ended.Operation, await Journal.FindAsync(one.Id, Go), strict: true);
+        Assert.Equal(release ? null : lease, await Journal.FindLeaseAsync(Lab, Go));
+        var second = (await Journal.SaveFirstAsync(two with { State = OperationState.Running, Revision = 1 }, "a", Half, Go))!;
+        Assert.Equal(release ? lease.Number + 1 : lease.Number, second.Lease.Number);
+        Assert.Null((await Journal.SaveLastAsync(Last(second.Operation, 2), second.Lease, release, Go)).Next);
+    }
+
+    [Fact]
     public async Task A_request_to_cancel_survives_a_write_that_did_not_know_of_it()
     {
         var o = await Submit(New());
