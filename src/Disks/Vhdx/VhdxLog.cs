@@ -9,8 +9,8 @@ namespace WeaveHypervisor.Disks.Vhdx;
 internal static class VhdxLog
 {
     /// <summary>
-    /// Bytes of the longest log that is replayed. Windows makes logs of 1 MiB, and so does QEMU; the format has no limit below 4 GiB, but the work
-    /// that a log made to harm can cause grows with the square of it.
+    /// Bytes of the longest log that is replayed. Windows makes logs of 1 MiB, and so does QEMU; the format has no limit below 4 GiB, but a log is held in
+    /// memory, with all that it changes. Time grows with its length alone: no sector can be the start of one entry and within another that is looked at to its end.
     /// </summary>
     public const int MaxReplayed = 8 * MiB;
 

@@ -187,7 +187,7 @@ public sealed class VhdxLogTests : IDisposable
     }
 
     [Fact]
-    public async Task A_log_made_to_cost_time_is_read_in_time()
+    public async Task A_log_of_entries_that_all_claim_the_rest_is_refused_in_time()
     {
         var file = await FileAsync(new Random(5));
         // 8 MiB, each sector an entry that claims all that follows, and is wrong at its very end.
