@@ -159,7 +159,7 @@ internal sealed class Qcow2Check
                 if ((uint)bitmap != 0) Error("L2 entry", table + at, "has allocated subclusters and no cluster");
                 continue;
             }
-            if (isActive) CheckCopied("L2 entry", table + at, entry, host);
+            if (isActive && table != 0) CheckCopied("L2 entry", table + at, entry, host);
             if ((bitmap >> 32 & bitmap) != 0) Error("L2 entry", table + at, $"has subclusters that are allocated and zero at once ({bitmap:x16})");
             if ((host & (cluster - 1)) != 0) Error("L2 entry", table + at, $"leads into a cluster's middle ({host})");
             Count(host, cluster, "cluster", table + at);

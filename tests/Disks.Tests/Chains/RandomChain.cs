@@ -55,8 +55,6 @@ internal sealed class RandomChain : IDisposable
         }
         (Top, Format) = (Path.Combine(_folder, below!), below!.EndsWith(".raw", StringComparison.Ordinal) ? DiskFormat.Raw : DiskFormat.Qcow2);
         var name = Format == DiskFormat.Raw ? "raw" : "qcow2";
-        // QEMU and we take a file for preallocated by the space that it takes, which the file system may still change.
-        _script.AppendLine("sync *");
         _script.AppendLine(CultureInfo.InvariantCulture, $"qemu-img map --output=json -f {name} {below} > map");
         _script.AppendLine(CultureInfo.InvariantCulture, $"qemu-img convert -f {name} -O raw {below} content");
     }
