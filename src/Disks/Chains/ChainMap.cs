@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace WeaveHypervisor.Disks;
 
 /// <summary>
@@ -49,7 +51,10 @@ internal sealed class ChainMap
     /// <summary>Goes on from a later place; what is before it is not looked at.</summary>
     public void SkipTo(long at) => _at = Math.Max(_at, at);
 
+    // A command reads one map and ends: the loops are compiled once and well, and not first to be tried out.
+
     /// <summary>Goes on as far as parts are at hand and there is room; false where <paramref name="layer"/> has to be asked first.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private bool Step(Span<ChainExtent> into, ref int count, out int layer)
     {
         layer = 0;
@@ -65,6 +70,7 @@ internal sealed class ChainMap
     }
 
     /// <summary>What holds at the present place; false where <paramref name="layer"/> has to be asked first.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private bool Find(out int layer, out ChainExtent extent)
     {
         // Layers whose silence reaches further need not be asked again.

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace WeaveHypervisor.Disks;
 
 /// <summary>
@@ -16,6 +18,7 @@ internal struct ExtentList(long start, long end, int room)
     /// Takes the piece that begins at or before <see cref="At"/> and ends behind it. False where there is no room for it; what comes behind the range is left out.
     /// </summary>
     /// <param name="fileOffset">Of the piece's first byte, or -1.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public bool Add(Span<Extent> into, long offset, long length, ExtentKind kind, long fileOffset = -1, bool compressed = false, bool hole = false)
     {
         var last = Math.Min(offset + length, end);

@@ -14,23 +14,43 @@ public static class QemuMap
     /// <summary>All of the disk; see <see cref="DiskChain.ExtentsAsync(long, long, CancellationToken)"/>.</summary>
     public static async IAsyncEnumerable<QemuMapEntry> ReadAsync(DiskChain chain, [EnumeratorCancellation] CancellationToken stop)
     {
+        await foreach (var batch in ReadBatchesAsync(chain, stop).ConfigureAwait(false))
+            for (var i = 0; i < batch.Length; i++) yield return batch.Span[i];
+    }
+
+    /// <summary>The same, many at a time. A batch holds until the next one is asked for.</summary>
+    public static async IAsyncEnumerable<ReadOnlyMemory<QemuMapEntry>> ReadBatchesAsync(DiskChain chain, [EnumeratorCancellation] CancellationToken stop)
+    {
+        var entries = Array.Empty<QemuMapEntry>();
         await foreach (var batch in chain.ExtentBatchesAsync(0, chain.Capacity, chain.Layers.Count, stop).ConfigureAwait(false))
-            for (var i = 0; i < batch.Length; i++)
+        {
+            var count = Convert(chain.Layers, batch.Span, ref entries);
+            yield return entries.AsMemory(0, count);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static int Convert(IReadOnlyList<ChainLayer> layers, ReadOnlySpan<ChainExtent> extents, ref QemuMapEntry[] entries)
+    {
+        var count = 0;
+        foreach (ref readonly var extent in extents)
+        {
+            // One extent may be as many entries as there are layers.
+            if (entries.Length < count + layers.Count) Array.Resize(ref entries, 2 * (count + layers.Count));
+            if (extent.Layer >= 0)
             {
-                var extent = batch.Span[i];
-                if (extent.Layer >= 0)
-                {
-                    yield return new(extent.Offset, extent.Length, extent.Layer, true, extent.IsZero, !extent.IsZero || extent.IsHole, extent.FileOffset < 0 ? null : extent.FileOffset);
-                    continue;
-                }
-                // QEMU goes down as long as there is a layer that reaches so far.
-                for (var at = extent.Offset; at < extent.End;)
-                {
-                    var (depth, end) = (0, extent.End);
-                    while (depth + 1 < chain.Layers.Count && at < chain.Layers[depth + 1].Capacity) end = Math.Min(end, chain.Layers[++depth].Capacity);
-                    yield return new(at, end - at, depth, false, true, false, extent.FileOffset < 0 ? null : extent.FileOffset + (at - extent.Offset));
-                    at = end;
-                }
+                entries[count++] = new(extent.Offset, extent.Length, extent.Layer, true, extent.IsZero, !extent.IsZero || extent.IsHole, extent.FileOffset < 0 ? null : extent.FileOffset);
+                continue;
             }
+            // QEMU goes down as long as there is a layer that reaches so far.
+            for (var at = extent.Offset; at < extent.End;)
+            {
+                var (depth, end) = (0, extent.End);
+                while (depth + 1 < layers.Count && at < layers[depth + 1].Capacity) end = Math.Min(end, layers[++depth].Capacity);
+                entries[count++] = new(at, end - at, depth, false, true, false, extent.FileOffset < 0 ? null : extent.FileOffset + (at - extent.Offset));
+                at = end;
+            }
+        }
+        return count;
     }
 }

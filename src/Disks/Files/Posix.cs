@@ -67,6 +67,9 @@ internal static partial class Posix
         return Marshal.GetLastPInvokeError() switch { InvalidArgument => long.MaxValue, var error => throw DiskFaults.FromErrno(error, what) };
     }
 
+    /// <summary>Tells the system that the range will be read soon. Only advice: what comes of it is not told.</summary>
+    public static void WillRead(SafeFileHandle handle, long offset, long length) => posix_fadvise(handle, offset, length, 3);
+
     /// <summary>linux/stat.h, struct statx: 256 bytes.</summary>
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     internal struct StatX
@@ -90,6 +93,9 @@ internal static partial class Posix
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial long lseek(SafeFileHandle descriptor, long offset, int whence);
+
+    [LibraryImport("libc")]
+    private static partial int posix_fadvise(SafeFileHandle descriptor, long offset, long length, int advice);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fsync(SafeFileHandle descriptor);

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace WeaveHypervisor.Disks.Qcow2;
 
@@ -19,6 +20,7 @@ internal static class L2Table
     public static bool Decode(ReadOnlySpan<ulong> entries, long offset, Qcow2Geometry geometry, ref ExtentList list, Span<Extent> into) =>
         geometry.IsExtended ? DecodeExtended(entries, offset, geometry, ref list, into) : DecodePlain(entries, offset, geometry, ref list, into);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static bool DecodePlain(ReadOnlySpan<ulong> entries, long offset, Qcow2Geometry geometry, ref ExtentList list, Span<Extent> into)
     {
         long cluster = geometry.ClusterSize;
@@ -63,6 +65,7 @@ internal static class L2Table
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static bool DecodeExtended(ReadOnlySpan<ulong> entries, long offset, Qcow2Geometry geometry, ref ExtentList list, Span<Extent> into)
     {
         long cluster = geometry.ClusterSize;

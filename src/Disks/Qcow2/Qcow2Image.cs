@@ -100,7 +100,7 @@ internal sealed class Qcow2Image : LayerImage
             }
             var word = (int)((list.At & ((1L << _geometry.L1Shift) - 1)) >> _geometry.ClusterBits) * _geometry.EntryWords;
             var first = word - word % _tables.SliceWords;
-            var slice = await _tables.L2Async(table, first, l1, stop).ConfigureAwait(false);
+            var slice = await _tables.L2Async(table, first, l1, (int)Math.Min(int.MaxValue, (end - 1 >> _geometry.L1Shift) - index), stop).ConfigureAwait(false);
             // Entries behind the range are not looked at.
             var wanted = (int)Math.Min(slice.Length - (word - first), ((end - 1 >> _geometry.ClusterBits) - (list.At >> _geometry.ClusterBits) + 1) * _geometry.EntryWords);
             if (!L2Table.Decode(slice.AsSpan(word - first, wanted), list.At & ~(_geometry.ClusterSize - 1L), _geometry, ref list, into.Span)) break;
@@ -186,7 +186,7 @@ internal sealed class Qcow2Image : LayerImage
         var l1 = await _tables.L1Async(index, stop).ConfigureAwait(false);
         var word = (int)((offset & ((1L << _geometry.L1Shift) - 1)) >> _geometry.ClusterBits) * _geometry.EntryWords;
         var first = word - word % _tables.SliceWords;
-        var slice = await _tables.L2Async(L1Table.OffsetOf(l1.Span[0], index, _geometry), first, l1, stop).ConfigureAwait(false);
+        var slice = await _tables.L2Async(L1Table.OffsetOf(l1.Span[0], index, _geometry), first, l1, 0, stop).ConfigureAwait(false);
         var at = CompressedCluster.Check(slice[word - first], offset, _geometry);
         var compressed = ArrayPool<byte>.Shared.Rent(at.Length);
         try

@@ -12,6 +12,9 @@ internal sealed class Qcow2Tables(ImageFile file, Qcow2Geometry geometry, Bounde
     /// <summary>Windows of the L1 table are smaller, since a chain may have 200 layers: 4096 entries of 512 MiB each, with the usual clusters.</summary>
     private const int L1Window = 4096;
 
+    /// <summary>L2 tables that are announced: 512 KiB of the usual ones. Each is told of some times, which costs little where it is there already.</summary>
+    private const int TablesAhead = 8;
+
     /// <summary>Words of a part of an L2 table.</summary>
     public int SliceWords { get; } = Math.Min(WindowWords, geometry.ClusterSize / 8);
 
@@ -32,8 +35,21 @@ internal sealed class Qcow2Tables(ImageFile file, Qcow2Geometry geometry, Bounde
 
     /// <summary>The part of the L2 table at <paramref name="table"/> that begins with its word <paramref name="first"/>, a multiple of <see cref="SliceWords"/>.</summary>
     /// <param name="l1">The table's L1 entry and those behind it: what else may be read with it.</param>
-    public ValueTask<ulong[]> L2Async(long table, int first, ReadOnlyMemory<ulong> l1, CancellationToken stop) =>
-        cache.Find(this, table + first * 8L) is { } known ? new(known) : LoadL2Async(table, first, l1, stop);
+    /// <param name="ahead">How many of those behind it will be asked for next.</param>
+    public ValueTask<ulong[]> L2Async(long table, int first, ReadOnlyMemory<ulong> l1, int ahead, CancellationToken stop)
+    {
+        if (cache.Find(this, table + first * 8L) is { } known) return new(known);
+        if (ahead > 0) Announce(l1.Span.Slice(1, Math.Min(ahead, l1.Length - 1)));
+        return LoadL2Async(table, first, l1, stop);
+    }
+
+    /// <summary>Tables are scattered over the file, so that the system does not guess which comes next; told, it reads them while this one is worked on.</summary>
+    private void Announce(ReadOnlySpan<ulong> l1)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        foreach (var entry in l1[..Math.Min(l1.Length, TablesAhead)])
+            if ((long)(entry & L1Table.OffsetMask) is var table and > 0 && table < file.Length) Posix.WillRead(file.Handle, table, geometry.ClusterSize);
+    }
 
     private async ValueTask<ulong[]> LoadL2Async(long table, int first, ReadOnlyMemory<ulong> l1, CancellationToken stop)
     {

@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Runtime.CompilerServices;
 using WeaveHypervisor.Disks;
 
 namespace WeaveHypervisor.Service.Disks;
@@ -67,26 +68,33 @@ internal static class DiskMap
     private static async Task WriteJsonAsync(DiskChain chain, DiskConsole console, DiskProgress progress, CancellationToken stop)
     {
         await console.Out.FlushAsync(stop);
+        // The longest entry has four numbers of 19 digits and less than 120 other characters.
+        const int longest = 256;
         var buffer = new byte[64 << 10];
-        var used = 0;
         var first = true;
-        await foreach (var entry in QemuMap.ReadAsync(chain, stop))
+        await foreach (var batch in QemuMap.ReadBatchesAsync(chain, stop))
         {
-            // The longest line has three numbers of 19 digits and less than 120 other characters.
-            if (buffer.Length - used < 256)
+            for (var done = 0; done < batch.Length;)
             {
+                var used = Write(buffer.Length - longest, buffer, batch.Span, ref done, ref first);
                 await console.Raw.WriteAsync(buffer.AsMemory(0, used), stop);
-                used = 0;
-                progress.Report((double)entry.Start / chain.Capacity);
             }
-            used = Write(buffer, used, entry, first);
-            first = false;
+            progress.Report((double)batch.Span[^1].Start / chain.Capacity);
         }
-        "]\n"u8.CopyTo(buffer.AsSpan(used));
-        await console.Raw.WriteAsync(buffer.AsMemory(0, used + 2), stop);
+        await console.Raw.WriteAsync("]\n"u8.ToArray(), stop);
         await console.Raw.FlushAsync(stop);
     }
 
+    /// <summary>As many entries as there is room for; bytes that were written. The command runs once, so that the loop must be fast at once.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static int Write(int room, Span<byte> into, ReadOnlySpan<QemuMapEntry> entries, ref int done, ref bool first)
+    {
+        var used = 0;
+        for (; done < entries.Length && used < room; done++, first = false) used = Write(into, used, entries[done], first);
+        return used;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int Write(Span<byte> into, int at, in QemuMapEntry entry, bool first)
     {
         Text(into, ref at, first ? "[{ \"start\": "u8 : ",\n{ \"start\": "u8);
