@@ -61,7 +61,7 @@ internal sealed class CheckSync(Bench bench) : IStep<SyncPlan>
         if (Math.Max(length, above.Count + 1) > bench.Options.MaxChainLength)
             throw new WeaveException(Fault.Exhausted, $"The disk {volume} would stand on {length} layers; at most {bench.Options.MaxChainLength} are made.", $"Shorten it with `weave compact {plan.Environment}`.");
         var worst = 2 * bench.Options.BytesPerLayer + (plan.Method == SyncMethod.Copy ? await WorstAsync(above, below, stop) : 0);
-        await SpaceGuard.CheckAsync(bench, worst, $"The sync of '{volume}' into '{plan.DestinationText}'", stop);
+        await SpaceGuard.CheckAsync(bench, worst, $"The sync of '{volume}' into '{plan.DestinationText}'", stop, next: SyncPlan.FreeSpace);
         if (plan.DryRun) return;
         var id = LayerId.New(bench.Clock);
         plan.NewHead = new(id, bench.Driver.PlaceLayer(plan.Environment, destination.Tag, id), bench.Driver.Capabilities.LayerFormat, old.VirtualSize);

@@ -86,7 +86,7 @@ internal sealed class WriteLayer(Bench bench) : IStep<SyncPlan>
         }
         // A process before this one may have found them.
         if (plan.ToCopy is null) await CompareVolume.FindAsync(bench, plan, context.Progress, stop);
-        await SpaceGuard.CheckAsync(bench, Qcow2Writer.MostBytes(new(head.VirtualSize), plan.BytesToCopy, plan.ToCopy!.Count), $"The sync of '{plan.VolumeText}' into '{plan.DestinationText}'", stop);
+        await SpaceGuard.CheckAsync(bench, Qcow2Writer.MostBytes(new(head.VirtualSize), plan.BytesToCopy, plan.ToCopy!.Count), $"The sync of '{plan.VolumeText}' into '{plan.DestinationText}'", stop, next: SyncPlan.FreeSpace);
         var reader = new VolumeReader(layers);
         await using var source = await reader.OpenAsync(from, stop);
         await using var below = await reader.OpenAsync(layers.Get(plan.OldHead!.Id), stop);

@@ -53,6 +53,8 @@ internal sealed class SyncPlan : ICaptures
     public List<string> Notes { get; set; } = [];
     public string? SourceInstant { get; set; }
 
+    public const string FreeSpace = "Free space there, delete snapshots or weaves that are no longer needed, or forget syncs that need not be taken back with `weave sync --forget OP`.";
+
     public string VolumeText => $"{Machine}/{Volume}";
     public string DestinationText => $"{Environment}/{Destination}";
     public bool Changes => !DryRun;

@@ -29,7 +29,19 @@ internal sealed class VolumeDiffs(Bench bench)
             throw new WeaveException(Fault.Busy, $"{AtOnce} comparisons of disks are at work already.", "Try again when one of them has ended.");
         try
         {
-            var history = await bench.Store.ReadHistoryAsync(request.Environment, stop);
+            return await CompareAsync(request, active, await bench.Store.ReadHistoryAsync(request.Environment, stop), progress, stop);
+        }
+        finally
+        {
+            _free.Release();
+        }
+    }
+
+    /// <summary>No lease is held: what looks like damage may be an operation that was moving layers meanwhile.</summary>
+    private async Task<IReadOnlyList<VolumeDiff>> CompareAsync(DiffRequest request, WeaveId active, StoredHistory history, IProgress<(VolumeId Volume, long Done, long Total)>? progress, CancellationToken stop)
+    {
+        try
+        {
             var (left, right) = (Find(request.Left), Find(request.Right));
             var volumes = request.Volume is { } only ? [only] : VolumesOf(left).Intersect(VolumesOf(right)).ToList();
             var reader = new VolumeReader(history.Layers);
@@ -62,11 +74,15 @@ internal sealed class VolumeDiffs(Bench bench)
             VolumePoint PointOf((Weave? Weave, Snapshot? Snapshot) side, VolumeId volume) =>
                 side.Weave is { } weave ? VolumePoints.Of(weave, volume, history.Layers, history.Snapshots) : VolumePoints.Of(side.Snapshot!, volume, history.Layers);
         }
-        finally
+        catch (WeaveException e) when (e.Fault is Fault.DataLoss or Fault.Unsupported or Fault.NotFound)
         {
-            _free.Release();
+            if (Same(history, await bench.Store.ReadHistoryAsync(request.Environment, stop))) throw;
+            throw new WeaveException(Fault.Busy, $"An operation moved layers of '{request.Environment}' while they were compared.", "Try again when it has ended.", e);
         }
     }
+
+    private static bool Same(StoredHistory before, StoredHistory now) =>
+        before.Layers.Values.Select(l => (l.Id, l.Parent, l.Path)).ToHashSet().SetEquals(now.Layers.Values.Select(l => (l.Id, l.Parent, l.Path)));
 
     private sealed class Of(VolumeId volume, IProgress<(VolumeId, long, long)> progress) : IProgress<(long Done, long Total)>
     {
