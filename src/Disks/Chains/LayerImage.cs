@@ -44,7 +44,7 @@ internal abstract class LayerImage : IAsyncDisposable
     /// <summary>Reads from the start of an extent that this image has mapped; the whole extent need not be read. Spares formats that know the place in the file a second look-up.</summary>
     public virtual ValueTask ReadAsync(in Extent extent, Memory<byte> into, CancellationToken stop) => ReadAsync(extent.Offset, into, stop);
 
-    /// <summary>Bytes of the file that were read so far, metadata and data; 0 for formats that do not count them.</summary>
+    /// <summary>Bytes of the file that were read so far, metadata and data.</summary>
     public virtual long BytesRead => 0;
 
     /// <summary>Conflict where somebody has written to the file since it was opened.</summary>

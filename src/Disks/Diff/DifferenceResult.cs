@@ -62,7 +62,7 @@ public sealed record DifferenceResult
     public ChainLayer? CommonLayer { get; init; }
     /// <summary>Bytes that metadata could not tell to be equal, and that were compared.</summary>
     public required long ComparedBytes { get; init; }
-    /// <summary>Bytes that were read from files, metadata and data, compressed ones as they are in the file. Files of VHDX images are not counted.</summary>
+    /// <summary>Bytes that were read from files, metadata and data, compressed ones as they are in the file.</summary>
     public required long BytesRead { get; init; }
     public bool IsEqual => RangeCount == 0 && LeftCapacity == RightCapacity;
 }

@@ -32,6 +32,7 @@ internal sealed class VhdxImage : LayerImage
 
     public override string Path => File.Path;
     public override FileFacts Facts => File.File.Facts;
+    public override long BytesRead => File.File.BytesRead;
     public override DiskFormat Format => DiskFormat.Vhdx;
     public override long Capacity => _geometry.Capacity;
     public override ParentLink? Parent => Metadata.Parent is { } parent ? new(parent.Names, DiskFormat.Vhdx, parent.Linkage) : null;
