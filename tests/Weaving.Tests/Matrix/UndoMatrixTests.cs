@@ -105,7 +105,7 @@ public sealed class PostgresMatrixTests
     {
         var sql = new SqlFaults();
         await using var run = await MatrixRun.PrepareAsync(Scenario.Named(name), Calls.IsBeforeEffect, sql, postgres: true);
-        Assert.True(run.Commands > 20);
+        Assert.True(run.Commands > 10, $"{run.Commands} commands");
         var stride = Matrices.Sparing ? run.Commands / 5 : 1;
         for (var (number, failures) = (stride - 1, 0); number < run.Commands; number += stride, failures++)
         {
@@ -130,7 +130,7 @@ public sealed class PostgresMatrixTests
         var sql = new SqlFaults();
         await using var run = await MatrixRun.PrepareAsync(Scenario.Named(name), Calls.IsBeforeEffect, sql, postgres: true);
         var answers = Enumerable.Range(0, sql.Points.Count).Where(i => sql.Points[i] == "the answer of a commit").ToList();
-        Assert.True(answers.Count > 3);
+        Assert.True(answers.Count > 1, $"{answers.Count} commits");
         var stride = Matrices.Sparing ? Math.Max(1, answers.Count / 2) : 1;
         foreach (var number in answers.Where((_, i) => i % stride == stride - 1))
         {
