@@ -105,7 +105,10 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
     {
         if (host.Fences.GetValueOrDefault(fence.Tag) is not { } made)
         {
-            var block = Enumerable.Range(0, 16384).First(b => host.Fences.Values.All(f => f.Block != b));
+            Span<bool> taken = stackalloc bool[16384];
+            foreach (var other in host.Fences.Values) taken[other.Block] = true;
+            var block = taken.IndexOf(false);
+            if (block < 0) throw new WeaveException(Fault.Exhausted, $"The fence of {fence.Environment}/{fence.Weave} gets no addresses: all {taken.Length} blocks of 100.64.0.0/10 are taken.", "Delete weaves.");
             var next = 2;
             var addresses = from machine in fence.Machines from nic in machine.Nics from inner in nic.Addresses
                             select new MachineAddress(machine.Name, nic.Mac, inner, $"100.{64 + block / 256}.{block % 256}.{next++}");

@@ -20,6 +20,9 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
 internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPublisher publisher, Reconciliation request, CancellationToken stop)
 {
     private static readonly TimeSpan LeaseTime = TimeSpan.FromMinutes(1);
+    /// <summary>Weaves whose state is written together. An environment of thousands would otherwise wait for the disk as often.</summary>
+    private const int WrittenTogether = 50;
+    private readonly List<Weave> _changed = [];
     private readonly List<Finding> _findings = [];
     private readonly List<string> _repaired = [], _repairable = [];
     private readonly List<EnvironmentId> _busy = [];
@@ -114,10 +117,28 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
                 foreach (var snapshot in snapshots.Where(s => s.State == SnapshotState.Deleting))
                     _findings.Add(new(FindingLevel.Error, environment.Id.Text, $"snapshot {snapshot.Id} is half deleted, and no operation is at work on it.", $"Delete it again with `weave snapshot delete {snapshot.Id}`."));
             }
-            foreach (var weave in weaves.Where(w => request.Weave is null || w.Id == request.Weave)) await WeaveAsync(weave, layers, missing, lease);
+            var prolonged = bench.Now;
+            foreach (var weave in weaves.Where(w => request.Weave is null || w.Id == request.Weave))
+            {
+                await WeaveAsync(weave, layers, missing);
+                // Addresses of a fence that was made again are told once, by its making: they must not get lost with this process.
+                if (_changed.Count >= WrittenTogether || _changed is [.., var last] && last.Id == weave.Id && !last.Addresses.SequenceEqual(weave.Addresses)) await StoreAsync(lease);
+                if (bench.Now - prolonged < LeaseTime / 3) continue;
+                prolonged = bench.Now;
+                // Lost (this process stood still): what the rest was read from may be old.
+                if (await journal.RenewAsync(lease, LeaseTime, stop) is not { } longer)
+                {
+                    _changed.Clear();
+                    _busy.Add(environment.Id);
+                    return;
+                }
+                lease = longer;
+            }
+            await StoreAsync(lease);
         }
         finally
         {
+            _changed.Clear();
             await journal.ReleaseAsync(lease, CancellationToken.None);
         }
     }
@@ -133,7 +154,7 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
             "Put it back where it was, from a backup; " + (image ? "or boot from the disks of that time with `weave create --boot`, or delete the snapshot." : "or delete what needs it. A machine that still runs on it has it open: do not stop that machine before its data is safe."));
     }
 
-    private async Task WeaveAsync(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, HashSet<string> missing, Lease lease)
+    private async Task WeaveAsync(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, HashSet<string> missing)
     {
         var name = $"{weave.Environment}/{weave.Id}";
         var found = new List<Drift>();
@@ -142,7 +163,7 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         {
             Add(DriftKind.Unfinished, $"it is half {(weave.State == WeaveState.Creating ? "made" : "deleted")}, and no operation is at work on it");
             _findings.Add(new(FindingLevel.Error, name, found[0].Text + ": the last one could neither finish nor undo.", $"Look at that one with `weave op list --env {weave.Environment}`, and delete the weave with `weave delete {name}`."));
-            await StoreAsync(weave, weave with { Drift = Dated(weave, found) }, lease);
+            Keep(weave, weave with { Drift = Dated(weave, found) });
             return;
         }
         var machines = new List<WeaveMachine>();
@@ -182,7 +203,7 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
             }
         var changed = weave with { Machines = machines, State = weave.State == WeaveState.Failed ? weave.State : Adoption.MainState.Of([.. machines.Select(m => m.RunState)]) };
         if (!weave.IsMain) changed = await FenceAsync(changed, found);
-        await StoreAsync(weave, changed with { Drift = Dated(weave, found) }, lease);
+        Keep(weave, changed with { Drift = Dated(weave, found) });
     }
 
     /// <summary>Looks at the fence; made whole, it may have other outer addresses than before.</summary>
@@ -198,11 +219,19 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         return weave with { Addresses = addresses };
     }
 
-    private async Task StoreAsync(Weave before, Weave after, Lease lease)
+    private async Task StoreAsync(Lease lease)
+    {
+        if (_changed.Count == 0) return;
+        await bench.Store.CommitAsync(new StoreChange { PutWeaves = [.. _changed] }, lease, stop);
+        _changed.Clear();
+    }
+
+    /// <summary>Notes what is to be written of a weave, if anything of it is new.</summary>
+    private void Keep(Weave before, Weave after)
     {
         if (after.State == before.State && after.Drift.SequenceEqual(before.Drift) && after.Addresses.SequenceEqual(before.Addresses)
             && after.Machines.Select(m => (m.RunState, m.MemoryFrom)).SequenceEqual(before.Machines.Select(m => (m.RunState, m.MemoryFrom)))) return;
-        await bench.Store.CommitAsync(new StoreChange { PutWeaves = [after] }, lease, stop);
+        _changed.Add(after);
     }
 
     /// <summary>What was found before keeps the time at which it was found first.</summary>

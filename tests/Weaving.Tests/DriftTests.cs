@@ -55,6 +55,40 @@ public sealed class DriftTests
         await world.CheckAsync();
     }
 
+    [Fact]
+    public async Task What_is_new_of_many_weaves_is_written_together()
+    {
+        await using var world = await WithLabAsync();
+        for (var i = 0; i < 4; i++) await world.CreateAsync($"w{i}");
+        foreach (var weave in await world.Store.ListWeavesAsync(Lab, default))
+            foreach (var machine in weave.Machines.Where(_ => !weave.IsMain)) world.Host.KillMachine(machine.Uuid);
+        world.Process.Calls.Counts = boundary => boundary == "store.CommitAsync before";
+        world.Process.Calls.Arm();
+        await LookAsync(world);
+        Assert.Single(world.Process.Calls.Passed);
+        for (var i = 0; i < 4; i++) Assert.Equal(WeaveState.Stopped, (await world.WeaveAsync($"w{i}")).State);
+    }
+
+    [Fact]
+    public async Task A_look_that_takes_longer_than_its_lease_prolongs_it_and_what_it_found_is_written()
+    {
+        await using var world = await WithLabAsync();
+        for (var i = 0; i < 3; i++) await world.CreateAsync($"w{i}");
+        foreach (var machine in (await world.WeaveAsync("w2")).Machines) world.Host.KillMachine(machine.Uuid);
+        var calls = world.Process.Calls;
+        calls.Counts = boundary => boundary is "driver.InspectAsync before" or "journal.RenewAsync after";
+        calls.Arm(act: (_, _, _) =>
+        {
+            world.Clock.Advance(TimeSpan.FromSeconds(12));
+            return Task.CompletedTask;
+        });
+        Assert.Empty((await LookAsync(world)).Busy);
+        Assert.Contains("journal.RenewAsync after", calls.Passed);
+        Assert.Equal(WeaveState.Stopped, (await world.WeaveAsync("w2")).State);
+        calls.Arm();
+        await world.CheckAsync();
+    }
+
     private static async Task<Drift> NoticedStopAsync(World world)
     {
         var first = world.Now;
