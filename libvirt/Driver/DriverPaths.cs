@@ -87,6 +87,20 @@ internal sealed partial class DriverPaths(LibvirtDriverOptions options)
             DurableFile.CreateDirectory(at = Path.Combine(at, part), FolderMode, owner);
     }
 
+    /// <summary>Makes the folder of an environment's imported disks, `{Root}/imports/{env}`, with the mode and owner of those of layers.</summary>
+    public void EnsureImports(string folder)
+    {
+        var owner = Owners().Folder;
+        foreach (var at in (string[])[Root, Path.GetDirectoryName(folder)!, folder]) DurableFile.CreateDirectory(at, FolderMode, owner);
+    }
+
+    /// <summary>Removes the folder of an environment's imported disks where it is empty.</summary>
+    public void RemoveImports(EnvironmentId environment)
+    {
+        foreach (var folder in (string[])[Path.Combine(Root, "imports", Checked(environment)), Path.Combine(Root, "imports")])
+            if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any()) Directory.Delete(folder);
+    }
+
     /// <summary>Removes the folders of a file of ours that are empty now, up to the environment's; best-effort, because another call may use them again.</summary>
     public void RemoveEmptyFolders(string path)
     {

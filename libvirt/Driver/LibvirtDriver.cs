@@ -4,8 +4,10 @@ using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Agents;
 using WeaveHypervisor.Libvirt.Capturing;
 using WeaveHypervisor.Libvirt.Examining;
+using WeaveHypervisor.Libvirt.Exporting;
 using WeaveHypervisor.Libvirt.Fences;
 using WeaveHypervisor.Libvirt.Folding;
+using WeaveHypervisor.Libvirt.Importing;
 using WeaveHypervisor.Libvirt.Inspecting;
 using WeaveHypervisor.Libvirt.Owned;
 using WeaveHypervisor.Libvirt.Power;
@@ -18,7 +20,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt;
 
 /// <summary>The hypervisor driver of libvirt and QEMU on this host. A thin face: each member is one call of the part that does it.</summary>
-public sealed class LibvirtDriver : IHypervisorDriver
+public sealed class LibvirtDriver : IHypervisorDriver, IMachineExports, IMachineImports
 {
     private readonly DriverContext _context;
     private readonly Examiner _examiner;
@@ -35,6 +37,8 @@ public sealed class LibvirtDriver : IHypervisorDriver
     private readonly VolumePlugger _plugger;
     private readonly EndpointPublisher _endpoints;
     private readonly StateKeeper _states;
+    private readonly ImageExporter _images;
+    private readonly MachineImporter _imports;
 
     /// <summary>Checks the settings (InvalidRequest) and touches nothing else: libvirt is connected to by the first call that needs it.</summary>
     public LibvirtDriver(LibvirtDriverOptions options, TimeProvider clock, ILoggerFactory loggers)
@@ -54,6 +58,8 @@ public sealed class LibvirtDriver : IHypervisorDriver
         _power = new(_context);
         _plugger = new(_context);
         _endpoints = new(_context);
+        _images = new(_context);
+        _imports = new(_context);
         _owned = new(_context, _fences, _endpoints, _states);
     }
 
@@ -94,6 +100,18 @@ public sealed class LibvirtDriver : IHypervisorDriver
     public Task RemoveOwnedAsync(OwnedThing thing, CancellationToken stop) => _owned.RemoveAsync(thing, stop);
     public Task AttachVolumeAsync(MachineRef machine, AttachedVolume volume, CancellationToken stop) => _plugger.AttachAsync(machine, volume, stop);
     public Task DetachVolumeAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop) => _plugger.DetachAsync(machine, target, patience, stop);
+
+    public MachineShape Describe(MachineBlueprint machine) => MachineTeller.Describe(machine);
+    public Task<StorageFacts> InspectFolderAsync(string folder, CancellationToken stop) => ImageExporter.InspectFolderAsync(folder, stop);
+    public Task<long> MeasureImageAsync(LayerRef layer, CancellationToken stop) => ImageExporter.MeasureAsync(layer, stop);
+    public Task WriteImageAsync(LayerRef layer, string path, IProgress<Progress>? progress, CancellationToken stop) => _images.WriteAsync(layer, path, progress, stop);
+
+    public string PlaceImport(EnvironmentId environment, MachineName machine, VolumeName volume) => _imports.Place(environment, machine, volume);
+    public Task PrepareImportAsync(string path, CancellationToken stop) => _imports.PrepareAsync(path, stop);
+    public Task AcceptImportAsync(string path, CancellationToken stop) => _imports.AcceptAsync(path, stop);
+    public Task<IReadOnlyList<NetworkName>> CheckImportAsync(ImportRequest request, CancellationToken stop) => _imports.CheckAsync(request, stop);
+    public Task DefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop) => _imports.DefineAsync(request, made, stop);
+    public Task UndefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop) => _imports.UndefineAsync(request, made, stop);
 
     public async ValueTask DisposeAsync()
     {

@@ -22,6 +22,7 @@ internal static class CommandLine
         WeaveCommands.AddTo(root, verb);
         VolumeCommands.AddTo(root, verb);
         RouteCommands.AddTo(root, verb);
+        ExportCommands.AddTo(root, verb);
         OperationCommands.AddTo(root, verb);
         DiskCommands.AddTo(root, verb);
         ServiceCommands.AddTo(root, verb);

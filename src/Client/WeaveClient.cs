@@ -60,6 +60,12 @@ public sealed class WeaveClient : IDisposable
     /// <summary>Whether it passed is in the operation's result.</summary>
     public Task<OperationView> VerifySnapshotAsync(string snapshot, VerifyBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"snapshots/{Part(snapshot)}/verify", body, Json.VerifyBody, stop);
 
+    /// <summary>Writes a Vagrant lab into a folder of the service's host; needs an administrator of the whole host.</summary>
+    public Task<OperationView> ExportAsync(string environment, string weave, ExportBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"{Weave(environment, weave)}/export", body, Json.ExportBody, stop);
+    public Task<OperationView> ExportSnapshotAsync(string snapshot, ExportBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"snapshots/{Part(snapshot)}/export", body, Json.ExportBody, stop);
+
+    public Task<OperationView> ImportAsync(ImportBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, "imports", body, Json.ImportBody, stop);
+
     public Task<IReadOnlyList<WeaveView>> ListWeavesAsync(string environment, CancellationToken stop) => AllAsync($"environments/{Part(environment)}/weaves", Json.PageWeaveView, stop);
     public Task<WeaveView> GetWeaveAsync(string environment, string weave, CancellationToken stop) => GetAsync(Weave(environment, weave), Json.WeaveView, stop);
     public Task<OperationView> CreateWeaveAsync(string environment, CreateWeaveBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/weaves", body, Json.CreateWeaveBody, stop);

@@ -15,6 +15,9 @@ namespace WeaveHypervisor.Drivers;
 /// </summary>
 public interface IHypervisorDriver : IAsyncDisposable
 {
+    /// <summary>An optional ability of this driver, such as <see cref="IMachineExports"/>; null where it has it not.</summary>
+    T? Facet<T>() where T : class => this as T;
+
     /// <summary>What this driver can do here. Callers ask this, never a driver's name.</summary>
     DriverCapabilities Capabilities { get; }
 

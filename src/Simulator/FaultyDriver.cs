@@ -63,6 +63,8 @@ public sealed class FaultPlan(TimeProvider? clock = null)
 public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHypervisorDriver
 {
     public DriverCapabilities Capabilities => inner.Capabilities;
+    /// <summary>Optional abilities are passed on as they are.</summary>
+    public T? Facet<T>() where T : class => inner.Facet<T>();
     public Task<HostFacts> InspectHostAsync(CancellationToken stop) => Run(() => inner.InspectHostAsync(stop), stop);
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => Run(() => inner.ExamineAsync(machines, stop), stop);
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => Run(() => inner.InspectAsync(machine, stop), stop);

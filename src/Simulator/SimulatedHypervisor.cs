@@ -6,7 +6,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Simulator;
 
 /// <summary>The driver of a <see cref="SimulatedHost"/>. Holds nothing of its own: any number of drivers may be made on one host.</summary>
-public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHypervisorDriver
+public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHypervisorDriver, IMachineExports, IMachineImports
 {
     private const UnixFileMode FolderMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute;
 

@@ -53,6 +53,18 @@ public interface IWeaver
     Task<Operation> ForgetSyncAsync(EnvironmentId environment, OperationId sync, Caller caller, CancellationToken stop);
     /// <summary>The syncs of an environment that can be taken back, oldest first.</summary>
     Task<IReadOnlyList<KeptSync>> ListSyncsAsync(EnvironmentId environment, CancellationToken stop);
+    /// <summary>
+    /// Writes what the disks of a snapshot, or of a weave now, hold into a folder of the host that works on the environment, as a Vagrant lab. A weave's now is a moment without memory that is taken for it and
+    /// goes again; machines run on. Refused where the folder is there and not empty, or where others than root and the service could change it (see <see cref="ExportRequest.Folder"/>).
+    /// </summary>
+    Task<Operation> ExportAsync(ExportRequest request, Caller caller, CancellationToken stop);
+    /// <summary>
+    /// Makes machines, which are off, of a folder that <see cref="ExportAsync"/> wrote, and adopts them. All checksums are compared before anything is made. The machines and their disks are the user's
+    /// from then on: they stay when the environment is released.
+    /// </summary>
+    /// <param name="folder">Full path on this service's host, as safe as one that is exported to.</param>
+    /// <param name="name">Null: the environment's name in the manifest.</param>
+    Task<Operation> ImportAsync(string folder, EnvironmentId? name, Caller caller, CancellationToken stop);
     Task<bool> CancelAsync(OperationId operation, CancellationToken stop);
 
     /// <summary>The timeline of an environment, snapshots and weaves as one tree.</summary>
@@ -130,6 +142,21 @@ public sealed record SyncRequest(EnvironmentId Environment, WeaveId Source, Weav
 /// <param name="Destination">The weave whose volume it is.</param>
 /// <param name="Layer">What it stood on before.</param>
 public sealed record KeptSync(WeaveId Destination, KeptHead Kept, Layer Layer);
+
+/// <summary>At most one of <see cref="Weave"/> and <see cref="Snapshot"/>; neither: the active weave.</summary>
+public sealed record ExportRequest
+{
+    public required EnvironmentId Environment { get; init; }
+    public WeaveId? Weave { get; init; }
+    public SnapshotId? Snapshot { get; init; }
+    /// <summary>
+    /// Full path of the folder that is made, on the service's host. The service writes there with its own rights: no part of the way to it may be a link, or be changed by others than root and
+    /// the service's user, and it is not in the pool. It is made 0700, of the service's user.
+    /// </summary>
+    public required string Folder { get; init; }
+    /// <summary>Vagrant's provider: "libvirt".</summary>
+    public string Provider { get; init; } = "libvirt";
+}
 
 public enum WeavePower { Start, Stop, PowerOff, Pause, Resume }
 

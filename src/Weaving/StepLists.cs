@@ -4,6 +4,8 @@ using WeaveHypervisor.Weaving.Adoption;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Compaction;
+using WeaveHypervisor.Weaving.Exporting;
+using WeaveHypervisor.Weaving.Importing;
 using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Retention;
 using WeaveHypervisor.Weaving.Traffic;
@@ -17,7 +19,7 @@ internal static class Kinds
 {
     public const string Adopt = "env.adopt", Release = "env.release", Snapshot = "snapshot", DeleteSnapshot = "snapshot.delete", Verify = "snapshot.verify", Create = "weave.create",
         Delete = "weave.delete", Activate = "weave.activate", Power = "weave.power", Keep = "weave.keep", Publish = "route.publish", Withdraw = "route.withdraw",
-        Policy = "env.policy", Compact = "env.compact", Sync = "volume.sync", UndoSync = "volume.sync.undo", ForgetSync = "volume.sync.forget";
+        Policy = "env.policy", Compact = "env.compact", Sync = "volume.sync", UndoSync = "volume.sync.undo", ForgetSync = "volume.sync.forget", Export = "env.export", Import = "env.import";
 }
 
 /// <summary>All operations of the product, as lists of steps.</summary>
@@ -89,6 +91,17 @@ internal static class StepLists
             StepList.For(Kinds.Policy, Version, json.PolicyPlan)
                 .Then(new RecordPolicy(bench))
                 .Result(p => JsonSerializer.Serialize(new PolicyResult(p.Environment, p.Policy), results.PolicyResult))
+                .Build(),
+            StepList.For(Kinds.Export, Version, json.ExportPlan)
+                .Then(new CheckExport(bench))
+                .Then(new PrepareCapture<ExportPlan>(bench)).Then(new TakeCapture<ExportPlan>(bench)).Then(new RecordCapture<ExportPlan>(bench))
+                .Then(new WriteBoxes(bench)).Then(new PublishExport(bench)).PointOfNoReturn().Then(new ForgetMoment(bench, collector))
+                .Result(p => JsonSerializer.Serialize(p.Result!, results.ExportResult))
+                .Build(),
+            StepList.For(Kinds.Import, Version, json.ImportPlan)
+                .Then(new ReadExport(bench)).Then(new UnpackBoxes(bench)).Then(new DefineMachines(bench))
+                .Then(new AdoptImported(new Examine(bench))).Then(new AdoptImported(new RecordEnvironment(bench)))
+                .Result(p => JsonSerializer.Serialize(ImportResult.Of(p), results.ImportResult))
                 .Build(),
             StepList.For(Kinds.Compact, Version, json.CompactPlan)
                 .Then(new FoldLayers(bench, collector))

@@ -3,6 +3,8 @@ using System.Text.Json.Serialization;
 using WeaveHypervisor.Weaving.Adoption;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Compaction;
+using WeaveHypervisor.Weaving.Exporting;
+using WeaveHypervisor.Weaving.Importing;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Retention;
@@ -44,6 +46,10 @@ namespace WeaveHypervisor.Weaving;
 [JsonSerializable(typeof(SyncResult))]
 [JsonSerializable(typeof(ForgetSyncPlan))]
 [JsonSerializable(typeof(ForgetSyncResult))]
+[JsonSerializable(typeof(ExportPlan))]
+[JsonSerializable(typeof(ExportResult))]
+[JsonSerializable(typeof(ImportPlan))]
+[JsonSerializable(typeof(ImportResult))]
 internal sealed partial class WeavingJson : JsonSerializerContext;
 
 /// <summary>JSON of results, which callers of the interface read: states in the interface's words, "running" and not "Running". Both contexts read either form.</summary>

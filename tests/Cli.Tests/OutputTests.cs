@@ -11,7 +11,7 @@ public sealed class OutputTests
         { "env-list", "env list" }, { "env-show", "env show shop" }, { "env-agents", "env agents shop" }, { "env-adopt", "env adopt shop --domain shop-web" }, { "env-release", "env release shop" },
         { "snapshot", "snapshot shop" }, { "snapshot-list", "snapshot list shop" }, { "snapshot-show", "snapshot show snap-1" }, { "snapshot-delete", "snapshot delete snap-1" }, { "snapshot-verify", "snapshot verify snap-1" }, { "keep", "keep shop/audit --ttl 4h" },
         { "create", "create shop --id audit" }, { "list", "list shop" }, { "show", "show shop/audit" }, { "activate", "activate shop/audit" }, { "diff", "diff shop main audit" }, { "diff-ranges", "diff shop main audit db/data --ranges" }, { "sync", "sync shop main audit db/data" }, { "sync-list", "sync --list shop" }, { "delete", "delete shop/audit" }, { "pause", "pause shop/audit" },
-        { "route", "route shop/audit 80 --machine web" }, { "route-list", "route list shop" }, { "route-delete", "route delete shop route-1" },
+        { "route", "route shop/audit 80 --machine web" }, { "route-list", "route list shop" }, { "route-delete", "route delete shop route-1" }, { "export", "export snap-1 --vagrant /srv/labs/shop" }, { "import", "import /srv/labs/shop" },
         { "op-list", "op list" }, { "op-show", "op show op-3" }, { "op-watch", "op watch op-1" }, { "op-cancel", "op cancel op-1" },
         { "doctor", "doctor" }, { "doctor-repair", "doctor --repair" }, { "repair", "repair shop/audit" }, { "token-list", "token list" }, { "token-create", "token create ci" }, { "token-revoke", "token revoke ci" }, { "version", "version" },
     };

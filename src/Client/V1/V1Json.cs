@@ -11,6 +11,8 @@ namespace WeaveHypervisor.Client.V1;
 [JsonSerializable(typeof(RouteBody))]
 [JsonSerializable(typeof(SnapshotBody))]
 [JsonSerializable(typeof(VerifyBody))]
+[JsonSerializable(typeof(ExportBody))]
+[JsonSerializable(typeof(ImportBody))]
 [JsonSerializable(typeof(KeepBody))]
 [JsonSerializable(typeof(TokenBody))]
 [JsonSerializable(typeof(PolicyBody))]

@@ -129,6 +129,21 @@ public static class DurableFile
         SyncFolder(folder);
     }
 
+    /// <summary>Gives a file to <paramref name="owner"/>, with <paramref name="mode"/>; never what a link of that name leads to.</summary>
+    public static void Own(string path, FileOwner owner, UnixFileMode mode = Private)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        try
+        {
+            File.SetUnixFileMode(path, mode);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw DiskFaults.From(error, $"set the mode of {Ids.Quote(path)}");
+        }
+        Posix.ChangeOwner(path, owner.User, owner.Group, $"give {Ids.Quote(path)} to user {owner.User}");
+    }
+
     /// <summary>Syncs the content of a file that another program has written.</summary>
     public static void SyncFile(string path)
     {

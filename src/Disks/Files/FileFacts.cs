@@ -11,6 +11,9 @@ public enum FileKind { Regular, Folder, Device, Other }
 /// <param name="Identity">Equal for two paths exactly where they lead to one file.</param>
 public readonly record struct FileFacts(FileKind Kind, long Length, long AllocatedBytes, string Identity)
 {
+    /// <summary>Its numeric owner; of nobody in particular on Windows.</summary>
+    public FileOwner Owner { get; init; }
+
     /// <summary>Facts of <paramref name="path"/>; NotFound where there is none, DataLoss where its symbolic links lead in a circle.</summary>
     public static FileFacts Read(string path)
     {
@@ -63,5 +66,5 @@ public readonly record struct FileFacts(FileKind Kind, long Length, long Allocat
 
     private static FileFacts From(Posix.StatX stat) => new(
         (stat.Mode & 0xf000) switch { 0x8000 => FileKind.Regular, 0x4000 => FileKind.Folder, 0x2000 or 0x6000 => FileKind.Device, _ => FileKind.Other },
-        checked((long)stat.Size), checked((long)stat.Blocks * 512), $"{stat.DeviceMajor}:{stat.DeviceMinor}:{stat.Inode}");
+        checked((long)stat.Size), checked((long)stat.Blocks * 512), $"{stat.DeviceMajor}:{stat.DeviceMinor}:{stat.Inode}") { Owner = new(stat.User, stat.Group) };
 }

@@ -43,6 +43,12 @@ internal static class Endpoints
             var request = new AdoptRequest(name, [.. body.Machines.Select(m => new MachineRequest(MachineName.Parse(m.Name ?? m.Domain), m.Domain))], Policy(body.SnapshotPolicy));
             return await http.OperateAsync("environment.adopt", name.Text, (c, stop) => weaver.AdoptAsync(request, c, stop));
         }).Operates<AdoptBody>(Administers).Named("adoptEnvironment", "Put machines under management as one environment. Their disks and definitions are not touched.");
+        api.MapPost("/imports", async (HttpContext http, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync<ImportBody>();
+            var name = body.Name is null ? (EnvironmentId?)null : EnvironmentId.Parse(body.Name);
+            return await http.OperateAsync("environment.import", $"{name?.Text ?? "(its name)"} from {Ids.QuotePath(body.Folder)}", (c, stop) => weaver.ImportAsync(body.Folder, name, c, stop));
+        }).Operates<ImportBody>(Owns).Named("importEnvironment", "Make machines of an exported folder on the service's host, and adopt them. They are off, and the user's: they stay when the environment is released.");
         api.MapDelete("/environments/{env}", (HttpContext http, IWeaver weaver) =>
         {
             var (env, force) = (http.Env(), http.Flag("force"));
@@ -104,6 +110,12 @@ internal static class Endpoints
                 body.Agent?.Machine is { } machine ? MachineName.Parse(machine) : null, limit);
             return await http.OperateAsync("snapshot.verify", $"{snapshot.Environment}/{snapshot.Id}", (c, stop) => weaver.VerifySnapshotAsync(request, c, stop));
         }).Operates<VerifyBody>(Changes, mayBeEmpty: true).Named("verifySnapshot", "Try whether a snapshot can be revived: it is started in isolation, asked, and removed. A snapshot that fails is a result of a successful operation.");
+        api.MapPost("/snapshots/{id}/export", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync<ExportBody>();
+            var snapshot = await SnapshotAsync(store, http);
+            return await ExportAsync(http, weaver, $"{snapshot.Environment}/{snapshot.Id}", new() { Environment = snapshot.Environment, Snapshot = snapshot.Id, Folder = body.Folder, Provider = body.Provider ?? "libvirt" });
+        }).Operates<ExportBody>(Owns).Named("exportSnapshot", "Write what the disks of a snapshot hold into a new folder of the service's host, as a Vagrant lab.");
         api.MapDelete("/snapshots/{id}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
         {
             var snapshot = await SnapshotAsync(store, http);
@@ -154,6 +166,12 @@ internal static class Endpoints
             var request = new ActivateRequest(env, weave, probe is null ? null : new(MachineName.Parse(probe.Machine), probe.Port, probe.HttpPath, TimeSpan.FromSeconds(probe.TimeoutSeconds ?? 10)));
             return await http.OperateAsync("weave.activate", $"{env}/{weave}", (c, stop) => weaver.ActivateAsync(request, c, stop));
         }).Operates<ActivateBody>(Changes, mayBeEmpty: true).Named("activateWeave", "Make a weave the active one: routes that follow the active weave lead to it, in one change.");
+        api.MapPost(one + "/export", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync<ExportBody>();
+            var (env, weave) = (http.Env(), await WeaveAsync(store, http));
+            return await ExportAsync(http, weaver, $"{env}/{weave}", new() { Environment = env, Weave = weave, Folder = body.Folder, Provider = body.Provider ?? "libvirt" });
+        }).Operates<ExportBody>(Owns).Named("exportWeave", "Write what the disks of a weave hold now into a new folder of the service's host, as a Vagrant lab. Its machines run on; the moment that is taken for it goes again.");
         foreach (var (verb, change) in new[] { ("start", WeavePower.Start), ("stop", WeavePower.Stop), ("pause", WeavePower.Pause), ("resume", WeavePower.Resume) })
             api.MapPost($"{one}/{verb}", async (HttpContext http, IWeaveStore store, IWeaver weaver) =>
             {
@@ -238,6 +256,9 @@ internal static class Endpoints
         api.MapVolumes(Reads, Changes);
         api.MapOperations(Reads, Changes);
     }
+
+    private static Task<IResult> ExportAsync(HttpContext http, IWeaver weaver, string what, ExportRequest request) =>
+        http.OperateAsync("environment.export", $"{what} to {Ids.QuotePath(request.Folder)}", (c, stop) => weaver.ExportAsync(request, c, stop));
 
     public static RouteHandlerBuilder Operates(this RouteHandlerBuilder route, Needs needs, params Takes[] takes) =>
         route.WithMetadata([needs, new BeginsOperation(), .. takes, Takes.Wait]).Produces<OperationView>(202).Produces<OperationView>();

@@ -52,6 +52,9 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         new("sync with a stop", ApartAsync, (_, w, c) => w.SyncVolumeAsync(new(Lab, Weave.Main, Past, Data, Stop: true), c, default), TellsTruth: true),
         new("undo a sync", SyncedAsync, async (world, w, c) => await w.UndoSyncAsync(Lab, (await w.ListSyncsAsync(Lab, default))[0].Kept.Sync, false, c, default)),
         new("forget a sync", SyncedAsync, async (world, w, c) => await w.ForgetSyncAsync(Lab, (await w.ListSyncsAsync(Lab, default))[0].Kept.Sync, c, default)),
+        new("export a snapshot", ExportsAsync, async (world, w, c) => await w.ExportAsync(world.ExportOf("shop", (await world.SnapshotsAsync())[0].Id), c, default)),
+        new("export now", ExportsAsync, (world, w, c) => w.ExportAsync(world.ExportOf("there"), c, default)),
+        new("import an export", ExportedAsync, (world, w, c) => w.ImportAsync(Path.Combine(world.Exports, "shop"), EnvironmentId.Parse("again"), c, default)),
         new("pause main", LabAsync, (_, w, c) => w.ChangePowerAsync(Lab, Weave.Main, WeavePower.Pause, c, default), TellsTruth: true),
     ];
 
@@ -155,6 +158,21 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
             await world.SnapshotAsync(memory: false);
             await world.OrderAsync("main", Web, $"o{i}");
         }
+    }
+
+    /// <summary>A folder for exports, and in it one that is there already and empty.</summary>
+    private static async Task ExportsAsync(World world)
+    {
+        await LabAsync(world);
+        Directory.CreateDirectory(Path.Combine(world.Exports, "there"));
+    }
+
+    /// <summary>The machines and their network are gone, and only their export is left.</summary>
+    private static async Task ExportedAsync(World world)
+    {
+        await ExportsAsync(world);
+        await world.ExportAsync("shop", (await world.SnapshotsAsync())[0].Id);
+        await world.LoseAsync();
     }
 
     private static async Task TakenPortsAsync(World world)

@@ -45,6 +45,18 @@ internal static class Pictures
                 text.AppendLine($"route {route.ListenAddress}:{route.ListenPort} to {route.Weave?.Text ?? "active"} {route.Machine}:{route.TargetPort}: {Answer(world.Host.AskPort(route.ListenPort))}");
             text.AppendLine("active: " + string.Join(" then ", (await world.Store.ListActivationsAsync(environment.Id, default)).Select(a => a.Weave)));
         }
+        if (Directory.Exists(world.Exports))
+            foreach (var entry in Directory.EnumerateFileSystemEntries(world.Exports, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+                text.AppendLine($"exported {Path.GetRelativePath(world.Exports, entry)}: {(entry.EndsWith(".box", StringComparison.Ordinal) ? string.Join("; ", BoxOf(entry).Select(e => $"{e.Key} {e.Value.ReplaceLineEndings(",")}")) : "")}");
         return text.ToString();
+    }
+
+    /// <summary>The entries of a box of the simulated host, which are all text.</summary>
+    public static IReadOnlyDictionary<string, string> BoxOf(string path)
+    {
+        var entries = new Dictionary<string, string>();
+        using var tar = new System.Formats.Tar.TarReader(File.OpenRead(path));
+        while (tar.GetNextEntry() is { } entry) entries[entry.Name] = entry.DataStream is null ? "" : new StreamReader(entry.DataStream).ReadToEnd();
+        return entries;
     }
 }

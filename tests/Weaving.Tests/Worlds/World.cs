@@ -13,6 +13,8 @@ using WeaveHypervisor.Weaving.Adoption;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Compaction;
+using WeaveHypervisor.Weaving.Exporting;
+using WeaveHypervisor.Weaving.Importing;
 using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
@@ -216,6 +218,25 @@ internal sealed partial class World : IAsyncDisposable
 
     public async Task DeleteSnapshotAsync(SnapshotId id) =>
         Assert.Equal(id, (await SucceedAsync(w => w.DeleteSnapshotAsync(id, Me, default), WeavingJson.Default.SnapshotDeleteResult)).Snapshot);
+
+    /// <summary>Where exports are made; not there until a test makes it.</summary>
+    public string Exports => Path.Combine(Host.Root, "exports");
+
+    /// <param name="snapshot">Null: the active weave as it is now.</param>
+    public ExportRequest ExportOf(string folder, SnapshotId? snapshot = null) => new() { Environment = Lab, Snapshot = snapshot, Folder = Path.Combine(Exports, folder) };
+
+    public Task<ExportResult> ExportAsync(string folder, SnapshotId? snapshot = null) => SucceedAsync(w => w.ExportAsync(ExportOf(folder, snapshot), Me, default), WeavingJson.Default.ExportResult);
+
+    public Task<ImportResult> ImportAsync(string folder, string? name = null) =>
+        SucceedAsync(w => w.ImportAsync(Path.Combine(Exports, folder), name is null ? null : EnvironmentId.Parse(name), Me, default), WeavingJson.Default.ImportResult);
+
+    /// <summary>The environment is released, and its machines are deleted.</summary>
+    public async Task LoseAsync()
+    {
+        var machines = (await WeaveAsync("main")).Machines.Select(m => m.Uuid).ToList();
+        await SucceedAsync(w => w.ReleaseAsync(Lab, true, Me, default), WeavingJson.Default.ReleaseResult);
+        foreach (var machine in machines) Host.RemoveMachine(machine);
+    }
 
     public Task<CompactResult> CompactAsync() => SucceedAsync(w => w.CompactAsync(Lab, Me, default), WeavingJson.Default.CompactResult);
 
