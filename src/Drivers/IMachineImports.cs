@@ -5,8 +5,11 @@ namespace WeaveHypervisor.Drivers;
 /// <summary>Optional ability of a driver: making machines of a user's, as if somebody had defined them by hand. What is made belongs to the user, and nothing of ours marks it.</summary>
 public interface IMachineImports
 {
-    /// <summary>The path at which the disk of an imported machine is made; outside the tree of layers. Pure.</summary>
-    string PlaceImport(EnvironmentId environment, MachineName machine, VolumeName volume);
+    /// <summary>
+    /// The path at which the disk of an imported machine is made; outside the tree of layers. Pure. It has the machine's new UUID in it: disks of an earlier import are the user's, whatever became of
+    /// their machines, and are neither written over nor removed by a later one.
+    /// </summary>
+    string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume);
 
     /// <summary>Makes the folder of such a path: as private as that of layers, and QEMU gets through.</summary>
     Task PrepareImportAsync(string path, CancellationToken stop);
@@ -20,11 +23,11 @@ public interface IMachineImports
     /// </summary>
     Task<IReadOnlyList<NetworkName>> CheckImportAsync(ImportRequest request, CancellationToken stop);
 
-    /// <summary>Defines networks and machines, which are off, as <see cref="CheckImportAsync"/> found possible. Repeatable.</summary>
+    /// <summary>Defines networks and machines, which are off, as <see cref="CheckImportAsync"/> found possible. Repeatable. Conflict where somebody else has made a network of such a name meanwhile.</summary>
     /// <param name="made">The networks that are to be made.</param>
     Task DefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop);
 
-    /// <summary>Takes back a whole or half-done <see cref="DefineAsync"/> and the disks: machines of these UUIDs, the networks in <paramref name="made"/>, files at these paths. Gone is success.</summary>
+    /// <summary>Takes back a whole or half-done <see cref="DefineAsync"/> and the disks: machines of these UUIDs, the networks in <paramref name="made"/> that this import made itself, files at these paths. Gone is success.</summary>
     Task UndefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop);
 }
 

@@ -7,7 +7,7 @@ namespace WeaveHypervisor.Simulator;
 /// <content>What comes in: the lines of an image are what the disk of the new machine holds.</content>
 public sealed partial class SimulatedHypervisor
 {
-    public string PlaceImport(EnvironmentId environment, MachineName machine, VolumeName volume) => Path.Combine(host.Root, "imports", environment.Text, $"{machine}-{volume}.qcow2");
+    public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => Path.Combine(host.Root, "imports", environment.Text, $"{machine.Name}-{volume}-{machine.Uuid:N}.qcow2");
 
     public Task PrepareImportAsync(string path, CancellationToken stop) => Do(stop, () => DurableFile.CreateDirectory(Path.GetDirectoryName(path)!, FolderMode));
 

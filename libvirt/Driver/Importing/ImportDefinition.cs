@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography;
+using System.Text;
 using System.Xml.Linq;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
@@ -50,9 +52,9 @@ internal static class ImportDefinition
     }
 
     /// <summary>A network of libvirt's own: with an address it is NAT, whatever it was; without one it is closed.</summary>
-    public static XElement Network(NetworkBlueprint network)
+    public static XElement Network(NetworkBlueprint network, Guid uuid)
     {
-        var xml = new XElement("network", new XElement("name", network.Name.Text));
+        var xml = new XElement("network", new XElement("name", network.Name.Text), new XElement("uuid", uuid.ToString()));
         if (network.Gateway is null) return With(xml, network.Mtu);
         xml.Add(new XElement("forward", new XAttribute("mode", "nat")));
         if (network.GatewayMac is { } mac) xml.Add(new XElement("mac", new XAttribute("address", mac)));
@@ -70,6 +72,14 @@ internal static class ImportDefinition
         }
         xml.Add(ip);
         return With(xml, network.Mtu);
+    }
+
+    /// <summary>The UUID that this import gives a network: known before the network is made, and of no other import, because its machines have new UUIDs.</summary>
+    public static Guid NetworkUuid(ImportRequest request, NetworkName network)
+    {
+        Span<byte> digest = stackalloc byte[32];
+        SHA256.HashData(Encoding.UTF8.GetBytes($"{request.Machines[0].Machine.Uuid:N}/{network}"), digest);
+        return new(digest[..16]);
     }
 
     private static XElement With(XElement network, int mtu)

@@ -11,7 +11,7 @@ namespace WeaveHypervisor.Libvirt.Importing;
 internal sealed class MachineImporter(DriverContext context)
 {
     /// <summary>Beside the tree of layers, in which everything is ours to remove.</summary>
-    public string Place(EnvironmentId environment, MachineName machine, VolumeName volume) => Path.Combine(context.Paths.Root, "imports", environment.Text, $"{machine}-{volume}.qcow2");
+    public string Place(EnvironmentId environment, MachineRef machine, VolumeName volume) => Path.Combine(context.Paths.Root, "imports", environment.Text, $"{machine.Name}-{volume}-{machine.Uuid:N}.qcow2");
 
     public Task PrepareAsync(string path, CancellationToken stop) => Task.Run(() => context.Paths.EnsureImports(Path.GetDirectoryName(path)!), stop);
 
@@ -49,8 +49,10 @@ internal sealed class MachineImporter(DriverContext context)
         var there = await NetworksAsync(connection, stop);
         foreach (var network in request.Networks.Where(n => made.Contains(n.Name)))
         {
-            if (!there.ContainsKey(network.Name.Text)) (await connection.DefineNetworkAsync(ImportDefinition.Network(network).ToString(SaveOptions.DisableFormatting), stop)).Dispose();
+            var id = ImportDefinition.NetworkUuid(request, network.Name);
+            if (!there.ContainsKey(network.Name.Text)) (await connection.DefineNetworkAsync(ImportDefinition.Network(network, id).ToString(SaveOptions.DisableFormatting), stop)).Dispose();
             using var defined = await connection.LookupNetworkAsync(network.Name.Text, stop);
+            if (defined.Uuid != id) throw new WeaveException(Fault.Conflict, $"The network {network.Name} was made by somebody else while '{request.Environment}' was being imported.", "Import again: it is then used as it is, if it has the same addresses.");
             if (!await defined.IsActiveAsync(stop)) await defined.CreateAsync(stop);
         }
         var kvm = HasKvm;
@@ -73,6 +75,7 @@ internal sealed class MachineImporter(DriverContext context)
             await IgnoreGoneAsync(async () =>
             {
                 using var network = await connection.LookupNetworkAsync(name.Text, stop);
+                if (network.Uuid != ImportDefinition.NetworkUuid(request, name)) return;
                 if (await network.IsActiveAsync(stop)) await network.DestroyAsync(stop);
                 await network.UndefineAsync(stop);
             });

@@ -7,7 +7,7 @@ namespace WeaveHypervisor.Weaving.Exporting;
 
 /// <summary>
 /// `weave-export.json`, the description of an exported folder: all that an import needs, and what could not be carried. Members are only ever added within a <see cref="Format"/>;
-/// a reader refuses any other. It says nothing of where the machines came from on their host.
+/// a reader refuses any other. Of where the machines came from it says one thing: the folder of the Vagrantfile that made them, where that is known.
 /// </summary>
 internal sealed record ExportManifest
 {

@@ -60,9 +60,9 @@ internal sealed class ReadExport(Bench bench) : IStep<ImportPlan>
     private static ImportRequest RequestOf(IMachineImports imports, EnvironmentId environment, ExportManifest manifest) => new()
     {
         Environment = environment, Networks = manifest.Networks,
-        Machines = [.. manifest.Machines.Select(m => new ImportMachine(new(m.Name, $"{environment}-{m.Name}", Guid.NewGuid()), m.MemoryBytes, m.VirtualCpus,
-            new() { Firmware = m.Firmware, Chipset = m.Chipset, Disks = [.. m.Volumes.Select(v => new DiskShape(v.Name, v.Bus))], Nics = m.Nics },
-            [.. m.Volumes.Select(v => imports.PlaceImport(environment, m.Name, v.Name))]))],
+        Machines = [.. manifest.Machines.Select(m => (Told: m, Ref: new MachineRef(m.Name, $"{environment}-{m.Name}", Guid.NewGuid()))).Select(n => new ImportMachine(n.Ref, n.Told.MemoryBytes, n.Told.VirtualCpus,
+            new() { Firmware = n.Told.Firmware, Chipset = n.Told.Chipset, Disks = [.. n.Told.Volumes.Select(v => new DiskShape(v.Name, v.Bus))], Nics = n.Told.Nics },
+            [.. n.Told.Volumes.Select(v => imports.PlaceImport(environment, n.Ref, v.Name))]))],
     };
 
     internal static IMachineImports Imports(Bench bench) => bench.Driver.Facet<IMachineImports>()

@@ -49,6 +49,23 @@ public sealed class ImportTests
     }
 
     [Fact]
+    public async Task Disks_of_an_earlier_import_are_neither_written_over_nor_removed_by_a_later_one()
+    {
+        await using var world = await WithExportAsync();
+        await world.ImportAsync("shop");
+        string[] Disks() => [.. Directory.EnumerateFiles(Path.Combine(world.Host.Root, "imports"), "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+        var first = Disks();
+        Assert.NotEmpty(first);
+        foreach (var disk in first) File.AppendAllText(disk, "the user's");
+        // The machines are gone from the host, and their disks are kept by hand.
+        await world.LoseAsync();
+        var kept = first.ToDictionary(d => d, File.ReadAllText);
+        await world.ImportAsync("shop");
+        Assert.Equal(2 * first.Length, Disks().Length);
+        Assert.All(kept, k => Assert.Equal(k.Value, File.ReadAllText(k.Key)));
+    }
+
+    [Fact]
     public async Task Beside_the_original_it_is_refused_with_all_that_is_in_the_way()
     {
         await using var world = await WithExportAsync(lose: false);
