@@ -64,12 +64,16 @@ internal static class ExportFolder
         }
     }
 
-    /// <summary>Gives a finished folder its name. An empty folder of that name gives way. Already done: success.</summary>
+    /// <summary>Gives a finished folder its name. An empty folder of that name gives way. Already done: success. DataLoss where somebody has removed what was made.</summary>
     public static void Publish(string staging, string path)
     {
         try
         {
-            if (!Directory.Exists(staging)) return;
+            if (!Directory.Exists(staging))
+            {
+                if (File.Exists(Path.Combine(path, ExportManifest.FileName))) return;
+                throw new WeaveException(Fault.DataLoss, $"What was written into {Ids.QuotePath(staging)} is gone.", "Export again, and leave that folder alone until it has its name.");
+            }
             if (Directory.Exists(path)) Directory.Delete(path);
             Directory.Move(staging, path);
             DurableFile.SyncFolder(Path.GetDirectoryName(path)!);

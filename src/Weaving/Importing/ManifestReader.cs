@@ -24,7 +24,9 @@ internal static partial class ManifestReader
             var (handle, facts) = FileFacts.OpenRegular(path);
             await using var file = new FileStream(handle, FileAccess.Read);
             if (facts.Length > ExportManifest.MaxBytes) throw Wrong(path, $"it is larger than {ExportManifest.MaxBytes} bytes");
-            var manifest = await JsonSerializer.DeserializeAsync(file, ExportJson.Default.ExportManifest, stop) ?? throw Wrong(path, "it is empty");
+            using var document = await JsonDocument.ParseAsync(file, cancellationToken: stop);
+            if (HasGap(document.RootElement)) throw Wrong(path, "a list in it has an element that is null");
+            var manifest = document.Deserialize(ExportJson.Default.ExportManifest) ?? throw Wrong(path, "it is empty");
             Check(manifest, path);
             return manifest;
         }
@@ -33,6 +35,14 @@ internal static partial class ManifestReader
             throw e is IOException or UnauthorizedAccessException ? DiskFaults.From(e, $"read {Ids.QuotePath(path)}") : Wrong(path, e.Message);
         }
     }
+
+    /// <summary>Null in a list: the serializer, which refuses null for members that are not nullable, lets it pass.</summary>
+    private static bool HasGap(JsonElement element) => element.ValueKind switch
+    {
+        JsonValueKind.Array => element.EnumerateArray().Any(e => e.ValueKind == JsonValueKind.Null || HasGap(e)),
+        JsonValueKind.Object => element.EnumerateObject().Any(p => HasGap(p.Value)),
+        _ => false,
+    };
 
     private static void Check(ExportManifest m, string path)
     {

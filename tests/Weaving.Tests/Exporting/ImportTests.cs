@@ -109,6 +109,8 @@ public sealed class ImportTests
         { "an unknown provider", m => m["provider"] = "vmware", Fault.InvalidRequest },
         { "a missing member", m => m.AsObject().Remove("machines"), Fault.InvalidRequest },
         { "null for a list", m => m["machines"] = null, Fault.InvalidRequest },
+        { "null for a machine", m => m["machines"]![0] = null, Fault.InvalidRequest },
+        { "null for an address", m => m["machines"]![0]!["nics"]![0]!["addresses"]![0] = null, Fault.InvalidRequest },
         { "no machine", m => m["machines"] = new JsonArray(), Fault.InvalidRequest },
         { "a box elsewhere", m => m["machines"]![0]!["box"]!["path"] = "../../etc/shadow", Fault.InvalidRequest },
         { "an image by another name", m => m["machines"]![0]!["volumes"]![0]!["image"] = "../disk1.img", Fault.InvalidRequest },
