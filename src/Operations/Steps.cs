@@ -38,6 +38,9 @@ public sealed class StepContext<TPlan>(Operation operation, Func<Lease> lease, T
     public string? Note { get; set; }
     /// <summary>Writes the plan now, in the middle of a step: intent before effect.</summary>
     public Task SavePlanAsync(CancellationToken stop) => save(Plan, stop);
+
+    /// <summary>The same for a step of another operation that runs as a part of this one. Its plan is a part of <see cref="Plan"/>, and is written with it; its note is its own.</summary>
+    public StepContext<TPart> Within<TPart>(TPart part) where TPart : class => new(Operation, lease, part, Progress, (_, stop) => SavePlanAsync(stop));
 }
 
 public readonly record struct StepProgress(string Activity, long Done = 0, long Total = 0);

@@ -60,11 +60,11 @@ public sealed class FaultPlan(TimeProvider? clock = null)
 }
 
 /// <summary>A driver some of whose calls go wrong as <paramref name="plan"/> says; all else is passed on.</summary>
-public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHypervisorDriver
+public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHypervisorDriver, IMachineExports, IMachineImports
 {
     public DriverCapabilities Capabilities => inner.Capabilities;
-    /// <summary>Optional abilities are passed on as they are.</summary>
-    public T? Facet<T>() where T : class => inner.Facet<T>();
+    /// <summary>What the driver below can; calls of optional abilities go wrong as all others do.</summary>
+    public T? Facet<T>() where T : class => inner.Facet<T>() is null ? null : this as T;
     public Task<HostFacts> InspectHostAsync(CancellationToken stop) => Run(() => inner.InspectHostAsync(stop), stop);
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => Run(() => inner.ExamineAsync(machines, stop), stop);
     public Task<MachineFacts?> InspectAsync(MachineRef machine, CancellationToken stop) => Run(() => inner.InspectAsync(machine, stop), stop);
@@ -98,6 +98,21 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     public Task RemoveOwnedAsync(OwnedThing thing, CancellationToken stop) => Run(() => inner.RemoveOwnedAsync(thing, stop), stop);
     public Task AttachVolumeAsync(MachineRef machine, AttachedVolume volume, CancellationToken stop) => Run(() => inner.AttachVolumeAsync(machine, volume, stop), stop);
     public Task DetachVolumeAsync(MachineRef machine, string target, TimeSpan patience, CancellationToken stop) => Run(() => inner.DetachVolumeAsync(machine, target, patience, stop), stop);
+
+    private IMachineExports Exports => inner.Facet<IMachineExports>()!;
+    public MachineShape Describe(MachineBlueprint machine) => Exports.Describe(machine);
+    public Task<StorageFacts> InspectFolderAsync(string folder, CancellationToken stop) => Run(() => Exports.InspectFolderAsync(folder, stop), stop);
+    public Task<long> MeasureImageAsync(LayerRef layer, CancellationToken stop) => Run(() => Exports.MeasureImageAsync(layer, stop), stop);
+    public Task WriteImageAsync(LayerRef layer, string path, IProgress<Progress>? progress, CancellationToken stop) => Run(() => Exports.WriteImageAsync(layer, path, progress, stop), stop);
+
+    private IMachineImports Imports => inner.Facet<IMachineImports>()!;
+    public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => Imports.PlaceImport(environment, machine, volume);
+    public Task PrepareImportAsync(string path, CancellationToken stop) => Run(() => Imports.PrepareImportAsync(path, stop), stop);
+    public Task AcceptImportAsync(string path, CancellationToken stop) => Run(() => Imports.AcceptImportAsync(path, stop), stop);
+    public Task<IReadOnlyList<NetworkName>> CheckImportAsync(ImportRequest request, CancellationToken stop) => Run(() => Imports.CheckImportAsync(request, stop), stop);
+    public Task DefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop) => Run(() => Imports.DefineAsync(request, made, stop), stop);
+    public Task UndefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop) => Run(() => Imports.UndefineAsync(request, made, stop), stop);
+
     public ValueTask DisposeAsync() => inner.DisposeAsync();
 
     private Task<T> Run<T>(Func<Task<T>> call, CancellationToken stop, [CallerMemberName] string verb = "") => plan.RunAsync(verb, call, stop);

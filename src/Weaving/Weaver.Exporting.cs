@@ -23,7 +23,7 @@ internal sealed partial class Weaver
         var folder = ExportFolder.Parse(request.Folder);
         var environment = await Store.GetEnvironmentAsync(request.Environment, stop);
         if (environment.State != EnvironmentState.Managed) throw new WeaveException(Fault.Conflict, $"Environment '{environment.Id}' is being released.", "Adopt it again after that.");
-        if (bench.Driver.Facet<IMachineExports>() is null) throw new WeaveException(Fault.Unsupported, "The hypervisor's driver cannot export machines.", "Use a host of another hypervisor.");
+        CheckExport.Exports(bench);
         CapturePlan? capture = null;
         SnapshotId id;
         if (request.Snapshot is { } named)
@@ -47,10 +47,9 @@ internal sealed partial class Weaver
     {
         if (await RepeatedAsync(caller, stop) is { } known) return known;
         var path = ExportFolder.Parse(folder);
-        if (bench.Driver.Facet<IMachineImports>() is null) throw new WeaveException(Fault.Unsupported, "The hypervisor's driver cannot import machines.", "Use a host of another hypervisor.");
+        ReadExport.Imports(bench);
         var environment = name ?? (await ManifestReader.ReadAsync(path, stop)).Environment;
-        if (await Store.FindEnvironmentAsync(environment, stop) is not null)
-            throw new WeaveException(Fault.AlreadyExists, $"There is an environment '{environment}' already.", "Choose another name with `--name`, or release that one first.");
+        await ReadExport.RequireFreeAsync(Store, environment, stop);
         var plan = new ImportPlan
         {
             Environment = environment, Folder = path,

@@ -22,11 +22,11 @@ internal static class BoxFile
         var part = DurableFile.PartOf(path);
         try
         {
-            var counted = new Counted();
+            long bytes;
             using var hash = SHA256.Create();
             await using (var file = DurableFile.OpenPart(path))
             {
-                await using (var hashed = new CryptoStream(new Counting(file, counted, progress), hash, CryptoStreamMode.Write, leaveOpen: false))
+                await using (var hashed = new CryptoStream(new Told(file, progress), hash, CryptoStreamMode.Write, leaveOpen: false))
                 await using (var tar = new TarWriter(hashed, TarEntryFormat.Pax, leaveOpen: true))
                 {
                     await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.RegularFile, Metadata) { ModificationTime = at, DataStream = new MemoryStream(Encoding.UTF8.GetBytes(metadata)) }, stop);
@@ -39,9 +39,10 @@ internal static class BoxFile
                     await hashed.FlushFinalBlockAsync(stop);
                 }
                 file.Flush(flushToDisk: true);
+                bytes = file.Length;
             }
             DurableFile.Commit(path);
-            return (counted.Bytes, Convert.ToHexStringLower(hash.Hash!));
+            return (bytes, Convert.ToHexStringLower(hash.Hash!));
         }
         catch (Exception e)
         {
@@ -139,13 +140,8 @@ internal static class BoxFile
         public void Report(long value) => to.Report(from + value);
     }
 
-    private sealed class Counted
-    {
-        public long Bytes { get; set; }
-    }
-
-    /// <summary>Tells how much went through. Closes what is below it no earlier than its owner.</summary>
-    private sealed class Counting(Stream below, Counted counted, IProgress<long>? progress) : Stream
+    /// <summary>Tells how far a file is written. Does not own it.</summary>
+    private sealed class Told(FileStream below, IProgress<long>? progress) : Stream
     {
         public override bool CanRead => false;
         public override bool CanSeek => false;
@@ -159,15 +155,13 @@ internal static class BoxFile
         public override void Write(byte[] buffer, int offset, int count)
         {
             below.Write(buffer, offset, count);
-            counted.Bytes += count;
-            progress?.Report(counted.Bytes);
+            progress?.Report(below.Position);
         }
 
         public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
         {
             await below.WriteAsync(buffer, cancellationToken);
-            counted.Bytes += buffer.Length;
-            progress?.Report(counted.Bytes);
+            progress?.Report(below.Position);
         }
     }
 }

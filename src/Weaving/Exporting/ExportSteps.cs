@@ -78,7 +78,7 @@ internal sealed class WriteBoxes(Bench bench) : IStep<ExportPlan>
         }
         var box = $"boxes/{machine.Name}.box";
         var total = volumes.Sum(v => v.Bytes);
-        var (bytes, sha256) = await BoxFile.WriteAsync(Path.Combine(plan.Staging, box), VagrantText.BoxMetadata(volumes.Select(v => v.Image)), entries, snapshot.At, new Packed(context, machine.Name, total), stop);
+        var (bytes, sha256) = await BoxFile.WriteAsync(Path.Combine(plan.Staging, box), VagrantText.BoxMetadata(volumes.Select(v => v.Image)), entries, snapshot.At, new BytesTold(context.Progress, $"packing the box of {machine.Name}", 0, total), stop);
         ExportFolder.Remove(work);
         return new()
         {
@@ -115,11 +115,13 @@ internal sealed class WriteBoxes(Bench bench) : IStep<ExportPlan>
     {
         public void Report(Progress value) => context.Progress.Report(new(what, value.Done, value.Total));
     }
+}
 
-    private sealed class Packed(StepContext<ExportPlan> context, MachineName machine, long total) : IProgress<long>
-    {
-        public void Report(long value) => context.Progress.Report(new($"packing the box of {machine}", Math.Min(value, total), total));
-    }
+/// <summary>Tells of bytes as progress of a step.</summary>
+/// <param name="before">Bytes that were dealt with before the first of these.</param>
+internal sealed class BytesTold(IProgress<StepProgress> progress, string what, long before, long total) : IProgress<long>
+{
+    public void Report(long value) => progress.Report(new(what, Math.Min(before + value, total), total));
 }
 
 /// <summary>Adds what describes the boxes, and gives the folder its name: from here on it is there, whole.</summary>

@@ -37,8 +37,7 @@ internal sealed class ReadExport(Bench bench) : IStep<ImportPlan>
     {
         var plan = context.Plan;
         var imports = Imports(bench);
-        if (await bench.Store.FindEnvironmentAsync(plan.Environment, stop) is not null)
-            throw new WeaveException(Fault.AlreadyExists, $"There is an environment '{plan.Environment}' already.", "Choose another name with `--name`, or release that one first.");
+        await RequireFreeAsync(bench.Store, plan.Environment, stop);
         var manifest = await ManifestReader.ReadAsync(plan.Folder, stop);
         await SpaceGuard.CheckAsync(bench, manifest.Machines.SelectMany(m => m.Volumes).Sum(v => v.Bytes), $"The import of '{plan.Environment}'", stop);
         var request = RequestOf(imports, plan.Environment, manifest);
@@ -47,7 +46,7 @@ internal sealed class ReadExport(Bench bench) : IStep<ImportPlan>
         long done = 0;
         foreach (var machine in manifest.Machines)
         {
-            var (bytes, sha256) = await BoxFile.HashAsync(Path.Combine(plan.Folder, machine.Box.Path), new Told(context, $"reading the box of {machine.Name}", done, total), stop);
+            var (bytes, sha256) = await BoxFile.HashAsync(Path.Combine(plan.Folder, machine.Box.Path), new BytesTold(context.Progress, $"reading the box of {machine.Name}", done, total), stop);
             if ((bytes, sha256) != (machine.Box.Bytes, machine.Box.Sha256))
                 throw new WeaveException(Fault.DataLoss, $"The box of {machine.Name} in {Ids.QuotePath(plan.Folder)} is not the one that was exported: its checksum is {sha256}, not {machine.Box.Sha256}.", "Copy the folder again, or export anew.");
             done += bytes;
@@ -64,6 +63,12 @@ internal sealed class ReadExport(Bench bench) : IStep<ImportPlan>
             new() { Firmware = n.Told.Firmware, Chipset = n.Told.Chipset, Disks = [.. n.Told.Volumes.Select(v => new DiskShape(v.Name, v.Bus))], Nics = n.Told.Nics },
             [.. n.Told.Volumes.Select(v => imports.PlaceImport(environment, n.Ref, v.Name))]))],
     };
+
+    internal static async Task RequireFreeAsync(IWeaveStore store, EnvironmentId environment, CancellationToken stop)
+    {
+        if (await store.FindEnvironmentAsync(environment, stop) is not null)
+            throw new WeaveException(Fault.AlreadyExists, $"There is an environment '{environment}' already.", "Choose another name with `--name`, or release that one first.");
+    }
 
     internal static IMachineImports Imports(Bench bench) => bench.Driver.Facet<IMachineImports>()
         ?? throw new WeaveException(Fault.Unsupported, "The hypervisor's driver cannot import machines.", "Use a host of another hypervisor.");
@@ -85,7 +90,7 @@ internal sealed class UnpackBoxes(Bench bench) : IStep<ImportPlan>
             var paths = plan.Request!.Machines.First(m => m.Machine.Name == machine.Name).Disks;
             await imports.PrepareImportAsync(paths[0], stop);
             var wanted = machine.Volumes.Zip(paths).ToDictionary(v => v.First.Image, v => (v.Second, v.First.Bytes, v.First.Sha256));
-            await BoxFile.ReadAsync(Path.Combine(plan.Folder, machine.Box.Path), wanted, new Told(context, $"unpacking the disks of {machine.Name}", 0, machine.Volumes.Sum(v => v.Bytes)), stop);
+            await BoxFile.ReadAsync(Path.Combine(plan.Folder, machine.Box.Path), wanted, new BytesTold(context.Progress, $"unpacking the disks of {machine.Name}", 0, machine.Volumes.Sum(v => v.Bytes)), stop);
             foreach (var path in paths) await imports.AcceptImportAsync(path, stop);
         }
     }
@@ -116,17 +121,10 @@ internal sealed class AdoptImported(IStep<AdoptPlan> step) : IStep<ImportPlan>
 
     public async Task DoAsync(StepContext<ImportPlan> context, CancellationToken stop)
     {
-        var within = Within(context);
+        var within = context.Within(context.Plan.Adoption);
         await step.DoAsync(within, stop);
         context.Note = within.Note;
     }
 
-    public Task UndoAsync(StepContext<ImportPlan> context, CancellationToken stop) => step.UndoAsync(Within(context), stop);
-
-    private static StepContext<AdoptPlan> Within(StepContext<ImportPlan> context) => new(context.Operation, () => context.Lease, context.Plan.Adoption, context.Progress, (_, stop) => context.SavePlanAsync(stop));
-}
-
-internal sealed class Told(StepContext<ImportPlan> context, string what, long before, long total) : IProgress<long>
-{
-    public void Report(long value) => context.Progress.Report(new(what, Math.Min(before + value, total), total));
+    public Task UndoAsync(StepContext<ImportPlan> context, CancellationToken stop) => step.UndoAsync(context.Within(context.Plan.Adoption), stop);
 }

@@ -38,7 +38,7 @@ internal sealed class Revive(Bench bench, IStep<CreatePlan> step) : IStep<Verify
     {
         var plan = context.Plan;
         if (plan.Verdict is not null) return;
-        var within = Within(context);
+        var within = context.Within(context.Plan.Revival);
         plan.BeganAt = bench.Now;
         plan.Revival.Refusal = null;
         try
@@ -76,9 +76,7 @@ internal sealed class Revive(Bench bench, IStep<CreatePlan> step) : IStep<Verify
         }
     }
 
-    public Task UndoAsync(StepContext<VerifyPlan> context, CancellationToken stop) => step.UndoAsync(Within(context), stop);
-
-    private static StepContext<CreatePlan> Within(StepContext<VerifyPlan> context) => new(context.Operation, () => context.Lease, context.Plan.Revival, context.Progress, (_, stop) => context.SavePlanAsync(stop));
+    public Task UndoAsync(StepContext<VerifyPlan> context, CancellationToken stop) => step.UndoAsync(context.Within(context.Plan.Revival), stop);
 
     private async Task<bool> AnswersAsync(VerifyPlan plan, CancellationToken stop)
     {

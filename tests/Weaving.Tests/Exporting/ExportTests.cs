@@ -79,6 +79,26 @@ public sealed class ExportTests
     }
 
     [Fact]
+    public async Task An_export_that_somebody_has_removed_before_it_had_its_name_is_not_told_to_be_there()
+    {
+        await using var world = await WithExportsAsync();
+        var path = Path.Combine(world.Exports, "shop");
+        Assert.Equal(Fault.DataLoss, Assert.Throws<WeaveException>(() => ExportFolder.Publish(path + ".export-1", path)).Fault);
+        await world.ExportAsync("shop", (await world.SnapshotAsync()).Snapshot);
+        ExportFolder.Publish(path + ".export-1", path);
+    }
+
+    [Fact]
+    public async Task Calls_of_the_drivers_optional_abilities_are_watched_like_all_others()
+    {
+        await using var world = await WithExportsAsync();
+        var snapshot = (await world.SnapshotAsync()).Snapshot;
+        world.Process.Calls.Arm();
+        await world.ExportAsync("shop", snapshot);
+        Assert.Contains("driver.WriteImageAsync before", world.Process.Calls.Passed);
+    }
+
+    [Fact]
     public async Task Two_exports_of_one_snapshot_have_different_boxes_for_Vagrant()
     {
         await using var world = await WithExportsAsync();

@@ -1,4 +1,5 @@
 using System.Reflection;
+using WeaveHypervisor.Drivers;
 
 namespace WeaveHypervisor.Weaving.Tests.Worlds;
 
@@ -87,7 +88,10 @@ public sealed class Calls
         {
             var stop = args?.OfType<CancellationToken>().LastOrDefault() ?? default;
             object? Call() => method!.Invoke(_inner, BindingFlags.DoNotWrapExceptions, null, args, null);
-            var type = method!.ReturnType;
+            // An optional ability is watched like the driver that has it.
+            if (method!.Name == nameof(IHypervisorDriver.Facet))
+                return Call() is { } ability ? typeof(Calls).GetMethod(nameof(Watch))!.MakeGenericMethod(method.ReturnType).Invoke(_calls, [_port, ability]) : null;
+            var type = method.ReturnType;
             if (type == typeof(Task)) return Around(method.Name, async () => { await (Task)Call()!; return 0; }, stop);
             if (!type.IsGenericType || type.GetGenericTypeDefinition() != typeof(Task<>)) return Call();
             return typeof(Proxy<T>).GetMethod(nameof(Typed), BindingFlags.Instance | BindingFlags.NonPublic)!.MakeGenericMethod(type.GetGenericArguments()).Invoke(this, [method.Name, (Func<object?>)Call, stop]);
