@@ -69,6 +69,13 @@ internal sealed record Bench(IWeaveStore Store, IHypervisorDriver Driver, TimePr
     /// <summary>Holds what is one for this host, among all processes that work on it.</summary>
     public Task<IHeldLock> LockAsync(string what, CancellationToken stop) => Locks.TakeAsync(Host is { } host ? $"{what} on {host}" : what, stop);
 
+    /// <summary>A layer that is to be made: id and path are chosen before the effect.</summary>
+    public LayerRef ChooseLayer(EnvironmentId environment, FenceTag weave, long virtualSize)
+    {
+        var id = LayerId.New(Clock);
+        return new(id, Driver.PlaceLayer(environment, weave, id), Driver.Capabilities.LayerFormat, virtualSize);
+    }
+
     /// <summary>Now, at the precision of everything that is stored: milliseconds.</summary>
     public DateTimeOffset Now => Clock.GetUtcNow().ToMilliseconds();
 }

@@ -72,43 +72,29 @@ public static class DeviceStateJoiner
     /// <param name="contents">The main block, and others that may have changed.</param>
     public static async Task JoinAsync(string baseDeviceStatePath, Stream deviceSections, IReadOnlyList<RamContent> contents, string resultPath, FileOwner? owner, CancellationToken stop)
     {
-        try
+        await DurableFile.WriteAsync(resultPath, async file =>
         {
-            using (var file = DurableFile.OpenPart(resultPath))
+            try
             {
-                try
+                await using (var head = WholeStreamWriter.OpenDeviceState(baseDeviceStatePath))
+                    await RamInjection.CopyAsync(head, file, null, contents, null, () => false, stop);
+                var magic = new byte[8];
+                await deviceSections.ReadExactlyAsync(magic, stop);
+                if (!magic.AsSpan().SequenceEqual((ReadOnlySpan<byte>)[0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3])) throw Damaged(0, "the saved device state does not begin as one");
+                var tail = new MigrationTail();
+                var buffer = new byte[1 << 16];
+                while (await deviceSections.ReadAsync(buffer, stop) is var count and > 0)
                 {
-                    await using (var head = WholeStreamWriter.OpenDeviceState(baseDeviceStatePath))
-                        await RamInjection.CopyAsync(head, file, null, contents, null, () => false, stop);
-                    var magic = new byte[8];
-                    await deviceSections.ReadExactlyAsync(magic, stop);
-                    if (!magic.AsSpan().SequenceEqual((ReadOnlySpan<byte>)[0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3])) throw Damaged(0, "the saved device state does not begin as one");
-                    var tail = new MigrationTail();
-                    var buffer = new byte[1 << 16];
-                    while (await deviceSections.ReadAsync(buffer, stop) is var count and > 0)
-                    {
-                        tail.Append(buffer.AsSpan(0, count));
-                        await file.WriteAsync(buffer.AsMemory(0, count), stop);
-                    }
-                    if (!tail.IsWhole) throw Damaged(file.Length, "the saved device state ends too early");
-                    file.Flush(flushToDisk: true);
+                    tail.Append(buffer.AsSpan(0, count));
+                    await file.WriteAsync(buffer.AsMemory(0, count), stop);
                 }
-                catch (EndOfStreamException)
-                {
-                    throw Damaged(0, "the saved device state is empty");
-                }
-                catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-                {
-                    throw DiskFaults.From(error, $"write {Ids.Quote(resultPath)}");
-                }
+                return tail.IsWhole ? file.Length : throw Damaged(file.Length, "the saved device state ends too early");
             }
-            DurableFile.Commit(resultPath, owner: owner);
-        }
-        catch
-        {
-            DurableFile.TryDelete(DurableFile.PartOf(resultPath));
-            throw;
-        }
+            catch (EndOfStreamException)
+            {
+                throw Damaged(0, "the saved device state is empty");
+            }
+        }, owner: owner);
     }
 }
 

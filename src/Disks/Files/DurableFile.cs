@@ -46,6 +46,37 @@ public static class DurableFile
         }
     }
 
+    /// <summary>As <see cref="Write"/>, for content that arrives slowly; also after a cancellation nothing of it is left.</summary>
+    /// <returns>What <paramref name="write"/> answers.</returns>
+    public static async Task<T> WriteAsync<T>(string path, Func<FileStream, Task<T>> write, UnixFileMode mode = Private, FileOwner? owner = null)
+    {
+        var part = PartOf(path);
+        try
+        {
+            try
+            {
+                T answer;
+                using (var file = OpenPart(path, mode))
+                {
+                    answer = await write(file).ConfigureAwait(false);
+                    FileFaults.Pass("sync", part);
+                    file.Flush(flushToDisk: true);
+                }
+                Commit(path, mode, owner);
+                return answer;
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                throw DiskFaults.From(error, $"write {Ids.QuotePath(path)}");
+            }
+        }
+        catch
+        {
+            TryDelete(part);
+            throw;
+        }
+    }
+
     /// <summary>Opens the part file anew and empty, with <paramref name="mode"/> from its first moment.</summary>
     public static FileStream OpenPart(string path, UnixFileMode mode = Private, FileOptions options = FileOptions.None)
     {

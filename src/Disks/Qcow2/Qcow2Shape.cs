@@ -30,6 +30,12 @@ public sealed record Qcow2Shape(long Capacity, string? BackingPath = null, DiskF
             throw new WeaveException(Fault.InvalidRequest, $"A qcow2 image with clusters of {ClusterBytes} bytes cannot be made.", "Use a power of two from 4 KiB to 2 MiB.");
         if (Capacity <= 0 || Capacity % 512 != 0 || Capacity > PerL1Entry * (Qcow2Header.MaxL1Bytes / 8))
             throw new WeaveException(Fault.InvalidRequest, $"A qcow2 image of {Capacity} bytes with clusters of {ClusterBytes} bytes cannot be made.", "Use a multiple of 512 bytes, and larger clusters for a very large disk.");
+        CheckBacking();
+    }
+
+    /// <summary>InvalidRequest for a backing path that no header can hold.</summary>
+    internal void CheckBacking()
+    {
         if (BackingPath is not { } backing) return;
         if (!Path.IsPathFullyQualified(backing) || backing.Any(char.IsControl) || Encoding.UTF8.GetByteCount(backing) > Qcow2Header.MaxBackingName)
             throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(backing)} cannot be a backing file: the path must be absolute and at most 1023 bytes.", "Give the full path of the frozen layer.");

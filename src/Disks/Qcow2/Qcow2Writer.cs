@@ -29,31 +29,7 @@ public static class Qcow2Writer
     {
         shape.Check();
         if (Path.Exists(path)) throw new WeaveException(Fault.AlreadyExists, $"An image cannot be made at {Ids.Quote(path)}: a file is there.", "Move that file away.");
-        try
-        {
-            try
-            {
-                long bytes;
-                using (var file = DurableFile.OpenPart(path, mode))
-                {
-                    var run = new Run(file.SafeFileHandle, path, shape, content, below, written, stop);
-                    bytes = await run.WriteAsync(ranges).ConfigureAwait(false);
-                    FileFaults.Pass("sync", path);
-                    file.Flush(flushToDisk: true);
-                }
-                DurableFile.Commit(path, mode, owner);
-                return bytes;
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                throw DiskFaults.From(error, $"write {Ids.Quote(path)}");
-            }
-        }
-        catch
-        {
-            DurableFile.TryDelete(DurableFile.PartOf(path));
-            throw;
-        }
+        return await DurableFile.WriteAsync(path, file => new Run(file.SafeFileHandle, path, shape, content, below, written, stop).WriteAsync(ranges), mode, owner).ConfigureAwait(false);
     }
 
     /// <summary>As <see cref="WriteAsync"/>, for steps that may be repeated: there already on the same backing file, of the same format and size, it is left as it is, whatever it holds; another is a Conflict.</summary>

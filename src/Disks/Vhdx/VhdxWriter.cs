@@ -32,31 +32,7 @@ public static class VhdxWriter
         shape.Check();
         if (Path.Exists(path)) throw new WeaveException(Fault.AlreadyExists, $"An image cannot be made at {Ids.QuotePath(path)}: a file is there.", "Move that file away.");
         var locator = shape.ParentPath is null ? null : await LocateAsync(path, shape, stop).ConfigureAwait(false);
-        try
-        {
-            try
-            {
-                long bytes;
-                using (var file = DurableFile.OpenPart(path, mode))
-                {
-                    var run = new Run(file.SafeFileHandle, path, shape, content, below, written, stop);
-                    bytes = await run.WriteAsync(ranges, shape.Metadata(locator)).ConfigureAwait(false);
-                    FileFaults.Pass("sync", path);
-                    file.Flush(flushToDisk: true);
-                }
-                DurableFile.Commit(path, mode, owner);
-                return bytes;
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                throw DiskFaults.From(error, $"write {Ids.QuotePath(path)}");
-            }
-        }
-        catch
-        {
-            DurableFile.TryDelete(DurableFile.PartOf(path));
-            throw;
-        }
+        return await DurableFile.WriteAsync(path, file => new Run(file.SafeFileHandle, path, shape, content, below, written, stop).WriteAsync(ranges, shape.Metadata(locator)), mode, owner).ConfigureAwait(false);
     }
 
     private static async ValueTask<VhdxParentLocator> LocateAsync(string path, VhdxShape shape, CancellationToken stop)

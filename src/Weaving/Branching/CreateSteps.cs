@@ -114,12 +114,8 @@ internal sealed class ForkLayers(Bench bench) : IStep<CreatePlan>
     private PlannedMachine Choose(CreatePlan plan, SnapshotMachine machine, MachineBlueprint blueprint, IReadOnlyDictionary<LayerId, Layer> layers)
     {
         var copy = new MachineRef(machine.Name, bench.Driver.NameCopy(plan.Environment, plan.Weave, machine.Name), Guid.NewGuid());
-        return new(copy.Name, copy.HypervisorName, copy.Uuid, [.. machine.Frozen.Select(frozen =>
-        {
-            var id = LayerId.New(bench.Clock);
-            return new PlannedLayer(frozen.Volume, frozen.Layer,
-                new LayerRef(id, bench.Driver.PlaceLayer(plan.Environment, plan.Tag, id), bench.Driver.Capabilities.LayerFormat, layers.Get(frozen.Layer).VirtualSize));
-        })])
+        return new(copy.Name, copy.HypervisorName, copy.Uuid,
+            [.. machine.Frozen.Select(frozen => new PlannedLayer(frozen.Volume, frozen.Layer, bench.ChooseLayer(plan.Environment, plan.Tag, layers.Get(frozen.Layer).VirtualSize)))])
         {
             States = [.. blueprint.States.Select(k => new PlannedState(k, bench.Driver.PlaceState(plan.Environment, plan.Tag, copy, k), machine.States.FirstOrDefault(s => s.Kind == k)))],
         };

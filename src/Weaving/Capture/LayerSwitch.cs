@@ -36,6 +36,13 @@ internal static class LayerSwitch
         return (weave with { Machines = machines }, changed);
     }
 
+    /// <summary>The layers, with what those take on disk that are frozen and ours: nothing writes to them any more, so it stays true.</summary>
+    public static async Task<IReadOnlyList<Layer>> MeasureAsync(Bench bench, IReadOnlyList<Layer> layers, CancellationToken stop)
+    {
+        var bytes = await bench.Driver.MeasureFilesAsync([.. layers.Where(l => l is { State: LayerState.Frozen, Adopted: false }).Select(l => l.Path)], stop);
+        return [.. layers.Select(l => bytes.TryGetValue(l.Path, out var size) ? l with { FrozenBytes = size } : l)];
+    }
+
     /// <summary>The change for those volumes that the store has on the capture's new head although they write to the old one again: the new head is gone.</summary>
     public static (Weave Weave, IReadOnlyList<Layer> Layers, IReadOnlyList<LayerId> Gone) Revert(Weave weave, CaptureRequest request, IReadOnlyDictionary<LayerId, Layer> layers,
         Func<MachineName, CaptureVolume, bool> switched)

@@ -26,7 +26,11 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
         var layers = await bench.Store.LayersByIdAsync(plan.Environment, stop);
         var facts = new Dictionary<MachineName, MachineFacts?>();
         foreach (var machine in weave.Machines) facts[machine.Name] = await bench.Driver.InspectAsync(machine.ToRef(), stop);
-        CheckDrift(weave, layers, facts);
+        foreach (var machine in weave.Machines)
+        {
+            StoredDisks.RequireThere(weave, machine, facts[machine.Name]);
+            foreach (var head in machine.Heads) StoredDisks.RequireOn(weave, machine, head.Volume, layers.Get(head.Layer).Path, facts[machine.Name]);
+        }
         foreach (var machine in weave.Machines)
             foreach (var head in machine.Heads)
                 if (HistoryFiles.ChainOf(layers, head.Layer).Count() is var length && length >= bench.Options.MaxChainLength)
@@ -54,9 +58,7 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
         var volumes = machine.Heads.Select(head =>
         {
             var old = layers.Get(head.Layer);
-            var fresh = LayerId.New(bench.Clock);
-            return new CaptureVolume(head.Volume, weave.Blueprint.Machine(machine.Name).Target(head.Volume), old.ToRef(),
-                new LayerRef(fresh, bench.Driver.PlaceLayer(plan.Environment, weave.Tag, fresh), bench.Driver.Capabilities.LayerFormat, old.VirtualSize));
+            return new CaptureVolume(head.Volume, weave.Blueprint.Machine(machine.Name).Target(head.Volume), old.ToRef(), bench.ChooseLayer(plan.Environment, weave.Tag, old.VirtualSize));
         });
         MemoryImage? Of(Snapshot? snapshot) => snapshot?.Machines.FirstOrDefault(m => m.Name == machine.Name)?.Memory;
         var mapped = machine.MemoryFrom is { } from ? Of(snapshots.FirstOrDefault(s => s.Id == from)) : null;
@@ -66,31 +68,28 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
         };
     }
 
-    /// <summary>A foreign hand (a blockcommit, another snapshot tool) that moved a disk makes our chain wrong: refuse rather than freeze the wrong file.</summary>
-    private static void CheckDrift(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, Dictionary<MachineName, MachineFacts?> facts)
-    {
-        foreach (var machine in weave.Machines)
-        {
-            if (facts[machine.Name] is not { } now)
-            {
-                if (weave.IsMain) throw new WeaveException(Fault.Conflict, $"The machine '{machine.HypervisorName}' of '{weave.Environment}/main' is gone from the hypervisor.",
-                    "Define it again with its UUID and disks, or release the environment.");
-                continue;
-            }
-            foreach (var head in machine.Heads)
-            {
-                var target = weave.Blueprint.Machine(machine.Name).Target(head.Volume);
-                var expected = layers.Get(head.Layer).Path;
-                if (now.VolumePaths.TryGetValue(target, out var path) && path == expected) continue;
-                throw new WeaveException(Fault.Conflict, $"Volume '{machine.Name}/{head.Volume}' of '{weave.Environment}/{weave.Id}' should be on '{expected}' but is on '{path ?? "no file"}': something else has changed it.",
-                    "Put the disk back to the expected file, or release the environment and adopt it again.");
-            }
-        }
-    }
-
     private async Task<EnvironmentBlueprint> ReadBlueprintAsync(Weave weave, CancellationToken stop)
     {
         var examination = await bench.Driver.ExamineAsync([.. weave.Machines.Select(m => new MachineRequest(m.Name, m.HypervisorName))], stop);
         return examination.Refusals.Count == 0 ? examination.Blueprint : throw Adoption.Refusals.ToFault($"'{weave.Environment}/main' can no longer be captured", examination.Refusals);
+    }
+}
+
+/// <summary>Whether machines stand on the disks that the store has for them. A foreign hand (a blockcommit, another snapshot tool) that moved one makes our chain wrong: refused, rather than the wrong file be frozen or switched.</summary>
+internal static class StoredDisks
+{
+    /// <summary>An adopted machine has to be there; a copy that is off is not.</summary>
+    public static void RequireThere(Weave weave, WeaveMachine machine, MachineFacts? facts)
+    {
+        if (facts is null && weave.IsMain)
+            throw new WeaveException(Fault.Conflict, $"The machine '{machine.HypervisorName}' of '{weave.Environment}/main' is gone from the hypervisor.", "Define it again with its UUID and disks, or release the environment.");
+    }
+
+    /// <param name="facts">The machine's present; null: there is none, and nothing to compare.</param>
+    public static void RequireOn(Weave weave, WeaveMachine machine, VolumeName volume, string expected, MachineFacts? facts)
+    {
+        if (facts is null || facts.VolumePaths.TryGetValue(weave.Blueprint.Machine(machine.Name).Target(volume), out var path) && path == expected) return;
+        throw new WeaveException(Fault.Conflict, $"Volume '{machine.Name}/{volume}' of '{weave.Environment}/{weave.Id}' should be on '{expected}' but is on '{path ?? "no file"}': something else has changed it.",
+            "Put the disk back to the expected file, or release the environment and adopt it again.");
     }
 }

@@ -42,9 +42,7 @@ internal sealed class RecordCapture<TPlan>(Bench bench) : IStep<TPlan> where TPl
             })],
         };
         var (changed, put) = LayerSwitch.Apply(weave, request, layers, (_, _) => true, bench.Now);
-        // Nothing writes to them any more, so this stays true.
-        var bytes = await bench.Driver.MeasureFilesAsync([.. put.Where(l => l is { State: LayerState.Frozen, Adopted: false }).Select(l => l.Path)], stop);
-        put = [.. put.Select(l => bytes.TryGetValue(l.Path, out var size) ? l with { FrozenBytes = size } : l)];
+        put = await LayerSwitch.MeasureAsync(bench, put, stop);
         changed = changed with
         {
             Blueprint = blueprint,

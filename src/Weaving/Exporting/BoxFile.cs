@@ -19,37 +19,23 @@ internal static class BoxFile
     /// <param name="at">Time of all entries, so that the same content is the same box.</param>
     public static async Task<(long Bytes, string Sha256)> WriteAsync(string path, string metadata, IReadOnlyList<(string Name, string Path)> entries, DateTimeOffset at, IProgress<long>? progress, CancellationToken stop)
     {
-        var part = DurableFile.PartOf(path);
-        try
+        using var hash = SHA256.Create();
+        var bytes = await DurableFile.WriteAsync(path, async file =>
         {
-            long bytes;
-            using var hash = SHA256.Create();
-            await using (var file = DurableFile.OpenPart(path))
+            await using var hashed = new CryptoStream(new Told(file, progress), hash, CryptoStreamMode.Write);
+            await using (var tar = new TarWriter(hashed, TarEntryFormat.Pax, leaveOpen: true))
             {
-                await using (var hashed = new CryptoStream(new Told(file, progress), hash, CryptoStreamMode.Write, leaveOpen: false))
-                await using (var tar = new TarWriter(hashed, TarEntryFormat.Pax, leaveOpen: true))
+                await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.RegularFile, Metadata) { ModificationTime = at, DataStream = new MemoryStream(Encoding.UTF8.GetBytes(metadata)) }, stop);
+                foreach (var (name, from) in entries)
                 {
-                    await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.RegularFile, Metadata) { ModificationTime = at, DataStream = new MemoryStream(Encoding.UTF8.GetBytes(metadata)) }, stop);
-                    foreach (var (name, from) in entries)
-                    {
-                        await using var image = new FileStream(from, new FileStreamOptions { Mode = FileMode.Open, Access = FileAccess.Read, BufferSize = Chunk });
-                        await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.RegularFile, name) { ModificationTime = at, DataStream = image }, stop);
-                    }
-                    await tar.DisposeAsync();
-                    await hashed.FlushFinalBlockAsync(stop);
+                    await using var image = new FileStream(from, new FileStreamOptions { Mode = FileMode.Open, Access = FileAccess.Read, BufferSize = Chunk });
+                    await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.RegularFile, name) { ModificationTime = at, DataStream = image }, stop);
                 }
-                file.Flush(flushToDisk: true);
-                bytes = file.Length;
             }
-            DurableFile.Commit(path);
-            return (bytes, Convert.ToHexStringLower(hash.Hash!));
-        }
-        catch (Exception e)
-        {
-            DurableFile.TryDelete(part);
-            if (e is IOException or UnauthorizedAccessException) throw DiskFaults.From(e, $"write {Ids.QuotePath(path)}");
-            throw;
-        }
+            await hashed.FlushFinalBlockAsync(stop);
+            return file.Length;
+        });
+        return (bytes, Convert.ToHexStringLower(hash.Hash!));
     }
 
     /// <summary>

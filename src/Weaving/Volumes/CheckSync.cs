@@ -63,8 +63,7 @@ internal sealed class CheckSync(Bench bench) : IStep<SyncPlan>
         var worst = 2 * bench.Options.BytesPerLayer + (plan.Method == SyncMethod.Copy ? await WorstAsync(above, below, stop) : 0);
         await SpaceGuard.CheckAsync(bench, worst, $"The sync of '{volume}' into '{plan.DestinationText}'", stop, next: SyncPlan.FreeSpace);
         if (plan.DryRun) return;
-        var id = LayerId.New(bench.Clock);
-        plan.NewHead = new(id, bench.Driver.PlaceLayer(plan.Environment, destination.Tag, id), bench.Driver.Capabilities.LayerFormat, old.VirtualSize);
+        plan.NewHead = bench.ChooseLayer(plan.Environment, destination.Tag, old.VirtualSize);
     }
 
     public Task UndoAsync(StepContext<SyncPlan> context, CancellationToken stop) => Task.CompletedTask;
@@ -86,12 +85,9 @@ internal sealed class CheckSync(Bench bench) : IStep<SyncPlan>
         var (machine, _) = VolumePoints.Find(source, volume);
         var facts = await bench.Driver.InspectAsync(machine.ToRef(), stop);
         var target = source.Blueprint.Machine(machine.Name).Target(volume.Volume);
-        if (facts is null && source.IsMain)
-            throw new WeaveException(Fault.Conflict, $"The machine '{machine.HypervisorName}' of '{source.Environment}/main' is gone from the hypervisor.", "Define it again with its UUID and disks, or release the environment.");
-        if (facts is not null && (!facts.VolumePaths.TryGetValue(target, out var path) || path != head.Path))
-            throw new WeaveException(Fault.Conflict, $"Volume '{volume}' of '{source.Environment}/{source.Id}' should be on '{head.Path}' but is on '{facts.VolumePaths.GetValueOrDefault(target) ?? "no file"}': something else has changed it.", "Put the disk back to the expected file.");
+        StoredDisks.RequireThere(source, machine, facts);
+        StoredDisks.RequireOn(source, machine, volume.Volume, head.Path, facts);
         var capture = plan.Capture!;
-        var id = LayerId.New(bench.Clock);
         var (flat, state) = bench.Driver.PlaceMemory(plan.Environment, capture.Snapshot, machine.Name);
         capture.Request = new CaptureRequest
         {
@@ -99,7 +95,7 @@ internal sealed class CheckSync(Bench bench) : IStep<SyncPlan>
             Machines =
             [
                 new(machine.ToRef(), facts is not null,
-                    [new(volume.Volume, target, head.ToRef(), new(id, bench.Driver.PlaceLayer(plan.Environment, source.Tag, id), bench.Driver.Capabilities.LayerFormat, head.VirtualSize))], flat, state),
+                    [new(volume.Volume, target, head.ToRef(), bench.ChooseLayer(plan.Environment, source.Tag, head.VirtualSize))], flat, state),
             ],
         };
     }
@@ -131,8 +127,7 @@ internal sealed class FreezeSource(Bench bench) : IStep<SyncPlan>
             plan.Notes.Add($"the file systems of {plan.Machine} were not frozen ({result.Machines[0].Quiescing?.Reason ?? "no reason was given"}): its disk is as after a power cut");
         if (layers.ContainsKey(volume.NewHead.Id)) return;
         var (changed, put) = LayerSwitch.Apply(await bench.Store.GetWeaveAsync(plan.Environment, id, stop), request, layers, (_, _) => true, bench.Now);
-        var bytes = await bench.Driver.MeasureFilesAsync([.. put.Where(l => l is { State: LayerState.Frozen, Adopted: false }).Select(l => l.Path)], stop);
-        await bench.Store.CommitAsync(new StoreChange { PutWeaves = [changed], PutLayers = [.. put.Select(l => bytes.TryGetValue(l.Path, out var size) ? l with { FrozenBytes = size } : l)] }, context.Lease, stop);
+        await bench.Store.CommitAsync(new StoreChange { PutWeaves = [changed], PutLayers = await LayerSwitch.MeasureAsync(bench, put, stop) }, context.Lease, stop);
         context.Note = $"{plan.Environment}/{id} {plan.SourceInstant}";
     }
 

@@ -1,5 +1,6 @@
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
+using WeaveHypervisor.Weaving.Capture;
 
 namespace WeaveHypervisor.Weaving.Volumes;
 
@@ -18,10 +19,10 @@ internal sealed class DestinationRules(Bench bench)
         var (machine, _) = VolumePoints.Find(weave, volume);
         var name = $"{weave.Environment}/{weave.Id}";
         var target = weave.Blueprint.Machine(machine.Name).Target(volume.Volume);
-        if (await bench.Driver.InspectAsync(machine.ToRef(), stop) is not { } facts)
-            return weave.IsMain ? throw new WeaveException(Fault.Conflict, $"The machine '{machine.HypervisorName}' of '{name}' is gone from the hypervisor.", "Define it again with its UUID and disks, or release the environment.") : null;
-        if (!facts.VolumePaths.TryGetValue(target, out var path) || path != head.Path)
-            throw new WeaveException(Fault.Conflict, $"Volume '{volume}' of '{name}' should be on '{head.Path}' but is on '{path ?? "no file"}': something else has changed it.", "Put the disk back to the expected file.");
+        var facts = await bench.Driver.InspectAsync(machine.ToRef(), stop);
+        StoredDisks.RequireThere(weave, machine, facts);
+        StoredDisks.RequireOn(weave, machine, volume.Volume, head.Path, facts);
+        if (facts is null) return null;
         if (facts.RunState == RunState.Off || stops && facts.RunState == RunState.Running) return facts;
         if (facts.RunState == RunState.Paused)
             throw new WeaveException(Fault.Conflict, $"Machine '{machine.Name}' of '{name}' is paused, and can neither let go of a disk nor shut down.", $"Resume it with `weave resume {name}`, or end it with `weave stop {name} --power-off`.");

@@ -70,8 +70,7 @@ internal sealed class FreeVolume(Bench bench) : IStep<SyncPlan>
         {
             // Somebody may have started the machine, or mounted the volume, since it was checked.
             var facts = await new DestinationRules(bench).CheckAsync(destination.Weave, new(plan.Machine, plan.Volume), plan.OldHead!, plan.Stop, [], stop);
-            plan.Was = facts?.RunState ?? RunState.Off;
-            plan.Stopped = plan.Stop && plan.Was == RunState.Running;
+            plan.Stopped = plan.Stop && facts?.RunState == RunState.Running;
             plan.Freeing = true;
             await context.SavePlanAsync(stop);
         }
@@ -130,8 +129,6 @@ internal sealed class SwitchHead(Bench bench) : IStep<SyncPlan>
         plan.MemoryBefore = machine.MemoryFrom;
         plan.SwitchedAt = bench.Now;
         await context.SavePlanAsync(stop);
-        var bytes = await bench.Driver.MeasureFilesAsync([old.Path], stop);
-        var was = layers.Get(old.Id);
         // A machine that has not been started yet would resume memory that fits the disk of before.
         var forgets = machine is { MemoryFrom: not null, StartedBy: null };
         if (forgets) plan.Notes.Add($"{plan.Machine} boots at its first start: the memory of its origin does not fit the disk any more");
@@ -145,15 +142,15 @@ internal sealed class SwitchHead(Bench bench) : IStep<SyncPlan>
                 })],
                 Kept = [.. weave.Kept.Where(k => (k.Machine, k.Volume) != (plan.Machine, plan.Volume)), new(context.Operation.Id, plan.Machine, plan.Volume, old.Id, plan.SwitchedAt.Value, plan.Source)],
             }],
-            PutLayers =
+            PutLayers = await LayerSwitch.MeasureAsync(bench,
             [
-                was with { State = LayerState.Frozen, FrozenBytes = was.Adopted || !bytes.TryGetValue(old.Path, out var size) ? was.FrozenBytes : size },
+                layers.Get(old.Id) with { State = LayerState.Frozen },
                 new Layer
                 {
                     Id = fresh.Id, Environment = plan.Environment, Machine = plan.Machine, Volume = plan.Volume, Parent = plan.Method == SyncMethod.Copy ? old.Id : plan.From, Path = fresh.Path,
                     Format = fresh.Format, VirtualSize = fresh.VirtualSize, State = LayerState.Live, CreatedAt = plan.SwitchedAt.Value,
                 },
-            ],
+            ], stop),
         }, context.Lease, stop);
     }
 

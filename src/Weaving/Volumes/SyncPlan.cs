@@ -32,8 +32,6 @@ internal sealed class SyncPlan : ICaptures
     /// <summary>The destination's new head. Null where it reads as it should already.</summary>
     public LayerRef? NewHead { get; set; }
     public SyncMethod Method { get; set; }
-    /// <summary>What the destination's machine was when it was freed, and is to be again.</summary>
-    public RunState Was { get; set; }
     /// <summary>Intent: the volume is being taken from its machine.</summary>
     public bool Freeing { get; set; }
     /// <summary>The machine was shut down for it.</summary>
