@@ -1,6 +1,7 @@
 using System.Globalization;
 using WeaveHypervisor.Disks.Qcow2;
 using WeaveHypervisor.Model;
+using static WeaveHypervisor.Disks.Tests.RandomDisks;
 
 namespace WeaveHypervisor.Disks.Tests.Qcow2;
 
@@ -9,14 +10,6 @@ public sealed class Qcow2WriterTests : IDisposable
 {
     private readonly TestFolder _folder = new();
     public void Dispose() => _folder.Dispose();
-
-    private static int Seed { get; } = Environment.GetEnvironmentVariable("WEAVE_SEED") is { } given ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
-
-    private static DiskReader From(byte[] bytes) => (offset, into, _) =>
-    {
-        bytes.AsMemory((int)offset, into.Length).CopyTo(into);
-        return ValueTask.CompletedTask;
-    };
 
     private static async IAsyncEnumerable<DiskRange> Each(IEnumerable<DiskRange> ranges)
     {
@@ -32,19 +25,6 @@ public sealed class Qcow2WriterTests : IDisposable
     {
         var cuts = Enumerable.Range(0, 2 * random.Next(most + 1)).Select(_ => random.Next(capacity + 1)).Order().ToArray();
         return [.. cuts.Chunk(2).Select(c => new DiskRange(c[0], c[1] - c[0])), .. random.Next(3) == 0 && cuts.Length > 0 && cuts[^1] < capacity ? new[] { new DiskRange(cuts[^1], capacity - cuts[^1]) } : []];
-    }
-
-    /// <summary>Bytes of which long stretches are zeroes, as disks have them.</summary>
-    private static byte[] Content(Random random, int capacity)
-    {
-        var bytes = new byte[capacity];
-        random.NextBytes(bytes);
-        for (var n = random.Next(6); n > 0; n--)
-        {
-            var (a, b) = (random.Next(capacity), random.Next(capacity));
-            bytes.AsSpan(Math.Min(a, b), Math.Abs(a - b)).Clear();
-        }
-        return bytes;
     }
 
     private byte[] ReadByQemu(string path)

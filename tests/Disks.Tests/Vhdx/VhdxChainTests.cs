@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using WeaveHypervisor.Disks.Vhdx;
 using WeaveHypervisor.Model;
+using static WeaveHypervisor.Disks.Tests.RandomDisks;
 using static WeaveHypervisor.Disks.Tests.Vhdx.VhdxTestDisks;
 
 namespace WeaveHypervisor.Disks.Tests.Vhdx;

@@ -1,5 +1,6 @@
 using WeaveHypervisor.Disks.Vhdx;
 using WeaveHypervisor.Model;
+using static WeaveHypervisor.Disks.Tests.RandomDisks;
 using static WeaveHypervisor.Disks.Tests.Vhdx.VhdxTestDisks;
 
 namespace WeaveHypervisor.Disks.Tests.Vhdx;

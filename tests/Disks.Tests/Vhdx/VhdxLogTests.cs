@@ -1,5 +1,6 @@
 using WeaveHypervisor.Disks.Vhdx;
 using WeaveHypervisor.Model;
+using static WeaveHypervisor.Disks.Tests.RandomDisks;
 using static WeaveHypervisor.Disks.Tests.Vhdx.VhdxTestDisks;
 using Change = WeaveHypervisor.Disks.Tests.Vhdx.VhdxLogBuilder.Change;
 

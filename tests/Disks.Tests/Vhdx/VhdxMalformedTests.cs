@@ -147,7 +147,7 @@ public sealed class VhdxMalformedTests : IDisposable
         var path = _folder["good.vhdx"];
         var content = new byte[Size];
         new Random(1).NextBytes(content);
-        await VhdxWriter.WriteAsync(path, new VhdxShape(Size, BlockBytes: MiB), new DiskRange[] { new(0, MiB), new(2 * MiB, MiB) }.ToAsyncEnumerable(), VhdxTestDisks.From(content), null, null, default);
+        await VhdxWriter.WriteAsync(path, new VhdxShape(Size, BlockBytes: MiB), new DiskRange[] { new(0, MiB), new(2 * MiB, MiB) }.ToAsyncEnumerable(), RandomDisks.From(content), null, null, default);
         return new(File.ReadAllBytes(path));
     }
 
@@ -157,7 +157,7 @@ public sealed class VhdxMalformedTests : IDisposable
         await VhdxWriter.CreateAsync(parent, new VhdxShape(Size, BlockBytes: MiB), default);
         var content = new byte[Size];
         content.AsSpan().Fill(7);
-        await VhdxWriter.WriteAsync(path, new VhdxShape(Size, parent, MiB), new DiskRange[] { new(512, 65536) }.ToAsyncEnumerable(), VhdxTestDisks.From(content), null, null, default);
+        await VhdxWriter.WriteAsync(path, new VhdxShape(Size, parent, MiB), new DiskRange[] { new(512, 65536) }.ToAsyncEnumerable(), RandomDisks.From(content), null, null, default);
         return new(File.ReadAllBytes(path));
     }
 
