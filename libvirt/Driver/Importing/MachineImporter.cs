@@ -3,6 +3,7 @@ using LibvirtSharp;
 using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Examining;
+using WeaveHypervisor.Libvirt.Inspecting;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Importing;
@@ -55,7 +56,7 @@ internal sealed class MachineImporter(DriverContext context)
             if (defined.Uuid != id) throw new WeaveException(Fault.Conflict, $"The network {network.Name} was made by somebody else while '{request.Environment}' was being imported.", "Import again: it is then used as it is, if it has the same addresses.");
             if (!await defined.IsActiveAsync(stop)) await defined.CreateAsync(stop);
         }
-        var kvm = HasKvm;
+        var kvm = HostInspector.HasKvm;
         foreach (var machine in request.Machines) (await connection.DefineDomainAsync(ImportDefinition.Domain(machine, kvm).ToString(SaveOptions.DisableFormatting), cancellationToken: stop)).Dispose();
     }, stop);
 
@@ -81,8 +82,6 @@ internal sealed class MachineImporter(DriverContext context)
             });
         context.Paths.RemoveImports(request.Environment);
     }, stop);
-
-    private static bool HasKvm => File.Exists("/dev/kvm") && (Directory.Exists("/sys/module/kvm_intel") || Directory.Exists("/sys/module/kvm_amd"));
 
     private static async Task IgnoreGoneAsync(Func<Task> act)
     {

@@ -98,13 +98,15 @@ internal sealed class HostInspector(DriverContext context)
             findings.Add(new(FindingLevel.Warning, "swtpm", $"swtpm is not installed: machines with an emulated TPM, and their copies, cannot be started ({string.Join(", ", machines.Order(StringComparer.Ordinal).Take(5))}{(machines.Count > 5 ? $" and {machines.Count - 5} more" : "")}).", "Install swtpm and swtpm-tools."));
     }
 
+    /// <summary>The processor runs guests: a device alone, without the module of a processor, is none that they run on.</summary>
+    internal static bool HasKvm => File.Exists("/dev/kvm") && (Directory.Exists("/sys/module/kvm_intel") || Directory.Exists("/sys/module/kvm_amd"));
+
     private static void Kernel(List<Finding> findings)
     {
         var userfault = Read("/proc/sys/vm/unprivileged_userfaultfd");
         findings.Add(userfault == "1" ? new(FindingLevel.Ok, "userfaultfd", "QEMU may write-protect memory in the background: snapshots pause machines for milliseconds.", null)
             : new(FindingLevel.Warning, "userfaultfd", "vm.unprivileged_userfaultfd is off: memory is sent as in a live migration, which pauses machines longer.", "Run `sysctl -w vm.unprivileged_userfaultfd=1`, and put it into /etc/sysctl.d."));
-        var module = Directory.Exists("/sys/module/kvm_intel") || Directory.Exists("/sys/module/kvm_amd");
-        findings.Add(File.Exists("/dev/kvm") && module ? new(FindingLevel.Ok, "KVM", "Hardware virtualisation is there.", null)
+        findings.Add(HasKvm ? new(FindingLevel.Ok, "KVM", "Hardware virtualisation is there.", null)
             : new(FindingLevel.Note, "KVM", "No usable hardware virtualisation: new machines need <domain type='qemu'>, which is slow. Machines keep the type that they have.", null));
     }
 

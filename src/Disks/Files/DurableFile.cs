@@ -67,7 +67,7 @@ public static class DurableFile
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
-                throw DiskFaults.From(error, $"write {Ids.QuotePath(path)}");
+                throw DiskFaults.From(error, $"write {Ids.QuotePath(path)}", writes: true);
             }
         }
         catch
