@@ -23,6 +23,8 @@ internal sealed partial class DriverPaths(LibvirtDriverOptions options)
 
     public string Environments { get; } = Path.Combine(options.Root, "environments");
 
+    private string Imports { get; } = Path.Combine(options.Root, "imports");
+
     public string PlaceLayer(EnvironmentId environment, FenceTag weave, LayerId layer) =>
         Path.Combine(Environments, Checked(environment), Checked(weave), "layers", Checked(layer) + ".qcow2");
 
@@ -40,6 +42,9 @@ internal sealed partial class DriverPaths(LibvirtDriverOptions options)
 
     public string PlaceState(EnvironmentId environment, FenceTag weave, MachineRef copy, StateKind kind) =>
         Path.Combine(Environments, Checked(environment), Checked(weave), "state", copy.Uuid.ToString("N") + Ending(kind));
+
+    /// <summary>Beside the tree of layers, in which everything is ours to remove.</summary>
+    public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => Path.Combine(Imports, Checked(environment), $"{machine.Name}-{volume}-{machine.Uuid:N}.qcow2");
 
     /// <summary>The UUID of the copy whose own TPM state has this path; null for any other path.</summary>
     public Guid? TpmOf(string path) => IsOurs(path) && Path.GetFileName(Path.GetDirectoryName(path)) == "state" && path.EndsWith(Ending(StateKind.Tpm), StringComparison.Ordinal)
@@ -91,13 +96,13 @@ internal sealed partial class DriverPaths(LibvirtDriverOptions options)
     public void EnsureImports(string folder)
     {
         var owner = Owners().Folder;
-        foreach (var at in (string[])[Root, Path.GetDirectoryName(folder)!, folder]) DurableFile.CreateDirectory(at, FolderMode, owner);
+        foreach (var at in (string[])[Root, Imports, folder]) DurableFile.CreateDirectory(at, FolderMode, owner);
     }
 
     /// <summary>Removes the folder of an environment's imported disks where it is empty.</summary>
     public void RemoveImports(EnvironmentId environment)
     {
-        foreach (var folder in (string[])[Path.Combine(Root, "imports", Checked(environment)), Path.Combine(Root, "imports")])
+        foreach (var folder in (string[])[Path.Combine(Imports, Checked(environment)), Imports])
             if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any()) Directory.Delete(folder);
     }
 

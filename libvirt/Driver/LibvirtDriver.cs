@@ -106,7 +106,7 @@ public sealed class LibvirtDriver : IHypervisorDriver, IMachineExports, IMachine
     public Task<long> MeasureImageAsync(LayerRef layer, CancellationToken stop) => ImageExporter.MeasureAsync(layer, stop);
     public Task WriteImageAsync(LayerRef layer, string path, IProgress<Progress>? progress, CancellationToken stop) => _images.WriteAsync(layer, path, progress, stop);
 
-    public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => _imports.Place(environment, machine, volume);
+    public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => _context.Paths.PlaceImport(environment, machine, volume);
     public Task PrepareImportAsync(string path, CancellationToken stop) => _imports.PrepareAsync(path, stop);
     public Task AcceptImportAsync(string path, CancellationToken stop) => _imports.AcceptAsync(path, stop);
     public Task<IReadOnlyList<NetworkName>> CheckImportAsync(ImportRequest request, CancellationToken stop) => _imports.CheckAsync(request, stop);

@@ -75,6 +75,9 @@ internal static class DiskCut
         using var defined = await connection.DefineDomainAsync(xml.ToString(SaveOptions.DisableFormatting), cancellationToken: stop);
     }
 
+    /// <summary>The disk at a target; null where the definition has none there.</summary>
+    public static XElement? Find(XDocument domain, string target) => Disks(domain).FirstOrDefault(d => Target(d) == target);
+
     private static IEnumerable<XElement> Disks(XDocument domain) => domain.Root?.Element("devices")?.Elements("disk") ?? [];
     private static string? Target(XElement disk) => (string?)disk.Element("target")?.Attribute("dev");
 }

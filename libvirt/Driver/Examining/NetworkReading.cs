@@ -73,6 +73,14 @@ internal sealed record NetworkReading(NetworkBlueprint Blueprint, IReadOnlyList<
     public static bool Contains(NetworkBlueprint network, string address) =>
         IsIPv4(address) && (network.Gateway is null || network.PrefixLength is >= 1 and <= 30 && IsIPv4(network.Gateway) && (Number(address) ^ Number(network.Gateway)) >> (32 - network.PrefixLength) == 0);
 
+    /// <summary>True where the two share an address.</summary>
+    public static bool Overlap(NetworkBlueprint left, NetworkBlueprint right)
+    {
+        if (left.Gateway is null || right.Gateway is null) return false;
+        var bits = Math.Min(left.PrefixLength, right.PrefixLength);
+        return bits == 0 || (Number(left.Gateway) ^ Number(right.Gateway)) >> (32 - bits) == 0;
+    }
+
     private static uint Number(string address) => System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(IPAddress.Parse(address).GetAddressBytes());
 
     // Four numbers: IPAddress alone would also take "1" and octal forms.

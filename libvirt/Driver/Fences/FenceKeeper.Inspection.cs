@@ -13,7 +13,6 @@ internal sealed partial class FenceKeeper
     public async Task<IReadOnlyList<string>> InspectAsync(FenceSpec fence, CancellationToken stop)
     {
         var names = Names(fence.Tag);
-        var path = Path.Combine(Folder(fence.Tag), "fence.json");
         var links = Links().ToHashSet();
         if (!IsThere(names) && !links.Contains(names.HostUplink) && !Enumerable.Range(0, fence.Networks.Count).Any(i => links.Contains(names.Bridge(i)))) return ["it is gone from the host"];
         var missing = new List<string>();
@@ -21,10 +20,9 @@ internal sealed partial class FenceKeeper
             if (!links.Contains(names.Bridge(i)) || !await IsActiveAsync(names.Network(i), stop)) missing.Add($"its network {names.Network(i)} is gone");
             else if (!HangsOn(names.HostLeg(i), names.Bridge(i))) missing.Add($"the gateway's link to network {names.Network(i)} is gone");
         if (!links.Contains(names.HostUplink)) missing.Add("its link to the host is gone");
-        if (!File.Exists(path)) missing.Add($"its record {Ids.Quote(path)} is gone");
+        if (await ReadRecordAsync(fence.Tag, stop) is not { } record) missing.Add($"its record {Ids.Quote(RecordPath(fence.Tag))} is gone");
         else
         {
-            var record = JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord)!;
             if (!await HasRulesAsync([], names.HostTable, FenceRules.Host(names, record, fence.Uplink), stop)) missing.Add("its rules on the host are not what they should be");
             if (!IsThere(names)) missing.Add($"its gateway's namespace {names.Namespace} is gone");
             else if (!await HasRulesAsync(["ip", "netns", "exec", names.Namespace], "weave", FenceRules.Gateway(record, fence.Uplink), stop)) missing.Add("the rules of its gateway are not what they should be");

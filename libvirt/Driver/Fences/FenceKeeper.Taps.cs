@@ -1,5 +1,3 @@
-using System.Text.Json;
-using System.Xml.Linq;
 using LibvirtSharp;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
@@ -16,9 +14,7 @@ internal sealed partial class FenceKeeper
     /// </summary>
     public async Task SpareGatewayMacsAsync(FenceTag tag, MachineBlueprint machine, LibvirtDomain domain, CancellationToken stop)
     {
-        var path = Path.Combine(Folder(tag), "fence.json");
-        if (machine.Nics.Count == 0 || !File.Exists(path)) return;
-        var taken = JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord)!.GatewayMacs;
+        if (machine.Nics.Count == 0 || await ReadRecordAsync(tag, stop) is not { GatewayMacs: var taken }) return;
         if (!machine.Nics.Any(n => taken.Contains(LinkMac(n.Mac)))) return;
         foreach (var nic in DomainText.Parse(await domain.GetXmlAsync(cancellationToken: stop)).Descendants("interface"))
             if ((string?)nic.Element("target")?.Attribute("dev") is { } link && (string?)nic.Element("mac")?.Attribute("address") is { } mac && taken.Contains(LinkMac(mac)))

@@ -16,6 +16,8 @@ namespace WeaveHypervisor.Libvirt.Fences;
 /// </summary>
 internal sealed partial class FenceKeeper(DriverContext context)
 {
+    private const string RecordName = "fence.json";
+
     // Two fences made at once must not choose the same subnet, also not by two services on this host.
     private readonly HostLock _choosing = new($"/run/weave.{context.Options.Prefix}.fences.lock");
 
@@ -88,6 +90,12 @@ internal sealed partial class FenceKeeper(DriverContext context)
     private FenceNames Names(FenceTag tag) => new(context.Options.Prefix, tag);
     private string Folder(FenceTag tag) => Path.Combine(Folders, tag.Text.Length == 8 ? tag.Text : throw new WeaveException(Fault.InvalidRequest, "A fence needs a tag."));
 
+    private string RecordPath(FenceTag tag) => Path.Combine(Folder(tag), RecordName);
+
+    /// <summary>What is kept beside a fence; null where there is no such file.</summary>
+    private async Task<FenceRecord?> ReadRecordAsync(FenceTag tag, CancellationToken stop) =>
+        RecordPath(tag) is var path && File.Exists(path) ? JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord)! : null;
+
     private void TryRemoveFolders()
     {
         try
@@ -103,15 +111,14 @@ internal sealed partial class FenceKeeper(DriverContext context)
     /// <summary>Decides the subnet and the outer addresses, once; written before anything is made.</summary>
     private async Task<FenceRecord> RecordAsync(FenceSpec fence, CancellationToken stop)
     {
-        var path = Path.Combine(Folder(fence.Tag), "fence.json");
         using (await _choosing.TakeAsync(stop))
         {
-            var subnet = File.Exists(path) ? JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord)!.Subnet : await FreeSubnetAsync(fence.Tag, stop);
+            var subnet = await ReadRecordAsync(fence.Tag, stop) is { } kept ? kept.Subnet : await FreeSubnetAsync(fence.Tag, stop);
             var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet)) { GatewayMacs = [.. fence.Networks.Select(n => n.GatewayMac?.ToLowerInvariant()).OfType<string>()] };
             DurableFile.CreateDirectory(context.Options.Root, DriverPaths.FolderMode);
             DurableFile.CreateDirectory(Folders, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             DurableFile.CreateDirectory(Folder(fence.Tag), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            DurableFile.Write(path, file => JsonSerializer.Serialize(file, record, FenceJson.Default.FenceRecord));
+            DurableFile.Write(RecordPath(fence.Tag), file => JsonSerializer.Serialize(file, record, FenceJson.Default.FenceRecord));
             return record;
         }
     }
@@ -137,7 +144,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
             if (line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, _, "inet", var address, ..]) used.Add(address[..address.LastIndexOf('.')]);
             else if (line.StartsWith("100.", StringComparison.Ordinal)) used.Add(line.Split(' ')[0].Split('/')[0] is var a ? a[..a.LastIndexOf('.')] : "");
         if (Directory.Exists(Folders))
-            foreach (var path in Directory.EnumerateFiles(Folders, "fence.json", SearchOption.AllDirectories))
+            foreach (var path in Directory.EnumerateFiles(Folders, RecordName, SearchOption.AllDirectories))
                 if (JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord) is { } other) used.Add(other.Subnet);
         const int count = 64 * 256;
         var start = (int)(uint.Parse(tag.Text, NumberStyles.HexNumber, CultureInfo.InvariantCulture) % count);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using System.Xml.Linq;
@@ -87,14 +86,4 @@ internal static class ImportDefinition
         if (mtu > 0) network.Add(new XElement("mtu", new XAttribute("size", mtu.ToString(CultureInfo.InvariantCulture))));
         return network;
     }
-
-    /// <summary>True where the two share an address.</summary>
-    public static bool Overlap(NetworkBlueprint left, NetworkBlueprint right)
-    {
-        if (left.Gateway is null || right.Gateway is null) return false;
-        var bits = Math.Min(left.PrefixLength, right.PrefixLength);
-        return bits == 0 || (Number(left.Gateway) ^ Number(right.Gateway)) >> (32 - bits) == 0;
-    }
-
-    private static uint Number(string address) => System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(IPAddress.Parse(address).GetAddressBytes());
 }

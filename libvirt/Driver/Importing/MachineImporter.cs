@@ -11,9 +11,6 @@ namespace WeaveHypervisor.Libvirt.Importing;
 /// <summary>Makes machines of a user's from images and a manifest. Nothing of ours marks them: from then on they are adopted like any others, and stay when they are released.</summary>
 internal sealed class MachineImporter(DriverContext context)
 {
-    /// <summary>Beside the tree of layers, in which everything is ours to remove.</summary>
-    public string Place(EnvironmentId environment, MachineRef machine, VolumeName volume) => Path.Combine(context.Paths.Root, "imports", environment.Text, $"{machine.Name}-{volume}-{machine.Uuid:N}.qcow2");
-
     public Task PrepareAsync(string path, CancellationToken stop) => Task.Run(() => context.Paths.EnsureImports(Path.GetDirectoryName(path)!), stop);
 
     public Task AcceptAsync(string path, CancellationToken stop) => Task.Run(() =>
@@ -35,7 +32,7 @@ internal sealed class MachineImporter(DriverContext context)
                 if ((found.Gateway, found.PrefixLength) != (wanted.Gateway, wanted.PrefixLength))
                     refusals.Add(new($"network {wanted.Name}", $"There is a network of that name with {(found.Gateway is null ? "no address" : $"the addresses of {found.Gateway}/{found.PrefixLength}")}, not of {wanted.Gateway ?? "none"}/{wanted.PrefixLength}.", "Rename or remove it, or import on another host."));
             }
-            else if (there.FirstOrDefault(n => ImportDefinition.Overlap(n.Value, wanted)) is { Key: { } other })
+            else if (there.FirstOrDefault(n => NetworkReading.Overlap(n.Value, wanted)) is { Key: { } other })
                 refusals.Add(new($"network {wanted.Name}", $"Its addresses ({wanted.Gateway}/{wanted.PrefixLength}) are those of network {Ids.Quote(other)}.", "Remove that network, or import on another host."));
             else made.Add(wanted.Name);
         }

@@ -110,6 +110,9 @@ internal sealed class HostInspector(DriverContext context)
             : new(FindingLevel.Note, "KVM", "No usable hardware virtualisation: new machines need <domain type='qemu'>, which is slow. Machines keep the type that they have.", null));
     }
 
+    /// <summary>The host's processor runs guests: the device alone may be there without a module behind it.</summary>
+    internal static bool HasKvm => File.Exists("/dev/kvm") && (Directory.Exists("/sys/module/kvm_intel") || Directory.Exists("/sys/module/kvm_amd"));
+
     private static void Programs(List<Finding> findings)
     {
         var missing = new[] { "ip", "nft", "iptables", "dnsmasq", "qemu-img" }.Where(p => !Installed(p)).ToList();

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Xml.Linq;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Capturing;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Inspecting;
@@ -21,8 +22,7 @@ internal static class MountReading
         if (answer.State != AgentCondition.Answers) return new(answer.ToFacts(), []);
         using var domain = await context.Host.FindDomainAsync(machine, stop);
         if (domain is null) return new(new(AgentCondition.Off, "the machine is off"), []);
-        var disk = await context.Host.CallAsync($"look at machine '{machine.HypervisorName}'", async _ => DomainText.Parse(await domain.GetXmlAsync(cancellationToken: stop))
-            .Root?.Element("devices")?.Elements("disk").FirstOrDefault(d => (string?)d.Element("target")?.Attribute("dev") == target), stop);
+        var disk = await context.Host.CallAsync($"look at machine '{machine.HypervisorName}'", async _ => DiskCut.Find(DomainText.Parse(await domain.GetXmlAsync(cancellationToken: stop)), target), stop);
         return new(answer.ToFacts(), disk is null ? [] : PlacesOn(answer.Value, disk));
     }
 

@@ -80,7 +80,7 @@ internal sealed class VolumePlugger(DriverContext context)
         {
             var document = DomainText.Parse(blueprint.Definition);
             DiskCut.Point(document, new Dictionary<string, LayerRef> { [volume.Target] = volume.Layer });
-            disk = Find(document, volume.Target) ?? throw new WeaveException(Fault.DataLoss, $"The stored definition of '{blueprint.Name}' has no disk '{volume.Target}'.", "Use another snapshot.");
+            disk = DiskCut.Find(document, volume.Target) ?? throw new WeaveException(Fault.DataLoss, $"The stored definition of '{blueprint.Name}' has no disk '{volume.Target}'.", "Use another snapshot.");
             disk.SetAttributeValue("type", "file");
             // What belongs to the run of a machine, not to its definition. An alias of the user's own ("ua-") is one.
             disk.Elements("backingStore").Remove();
@@ -96,8 +96,5 @@ internal sealed class VolumePlugger(DriverContext context)
         return disk.ToString(SaveOptions.DisableFormatting);
     }
 
-    private static XElement? Find(string definition, string target) => Find(DomainText.Parse(definition), target);
-
-    private static XElement? Find(XDocument definition, string target) =>
-        definition.Root?.Element("devices")?.Elements("disk").FirstOrDefault(d => (string?)d.Element("target")?.Attribute("dev") == target);
+    private static XElement? Find(string definition, string target) => DiskCut.Find(DomainText.Parse(definition), target);
 }
