@@ -35,14 +35,14 @@ public sealed partial class SimulatedHost
     /// <summary>Freezes the disks of a machine under new layers, and keeps its configuration and, where there is some, its memory.</summary>
     internal Checkpoint Check(Machine machine, SavedImage? memory, bool recovery)
     {
-        foreach (var disk in machine.Own.Disks.Select(Configuration.File).OfType<string>()) _ = Disks.Chain(disk);
+        foreach (var disk in machine.Own.DiskFiles) _ = Disks.Chain(disk);
         var configuration = machine.Own.CopyAs(NewId());
         var checkpoint = new Checkpoint(configuration.Guid, configuration) { Memory = memory, Parent = machine.Current, IsRecovery = recovery };
         configuration.Settings = configuration.Settings
             .With(VirtualSystemSettingData.VirtualSystemType, recovery ? "Microsoft:Hyper-V:Snapshot:Recovery" : "Microsoft:Hyper-V:Snapshot:Realized").With(VirtualSystemSettingData.CreationTime, CimTime.At(Now))
             .With(VirtualSystemSettingData.ElementName, $"{machine.Name} - ({Now:yyyy-MM-dd HH:mm:ss})").With(VirtualSystemSettingData.IsSaved, memory is not null)
             .With(VirtualSystemSettingData.ConfigurationDataRoot, machine.Own.Settings.Get(VirtualSystemSettingData.SnapshotDataRoot)).With(VirtualSystemSettingData.ConfigurationFile, $@"{MachineFiles.SnapshotsFolder}\{MachineFiles.Name(checkpoint.Id)}.vmcx");
-        foreach (var leaf in machine.Own.Disks.Select(Configuration.File).OfType<string>().ToList()) machine.Own.PointDisk(leaf, NewLayer(machine, leaf));
+        foreach (var leaf in machine.Own.DiskFiles) machine.Own.PointDisk(leaf, NewLayer(machine, leaf));
         machine.Checkpoints.Add(checkpoint);
         machine.Current = checkpoint.Id;
         machine.Own.Settings = machine.Own.Settings.With(VirtualSystemSettingData.Parent, PathOf(configuration.Settings).ToString());
@@ -69,9 +69,9 @@ public sealed partial class SimulatedHost
         RequireState(machine, RunState.Off, RunState.Saved);
         return Begin(call, machine, "Applying a checkpoint", () =>
         {
-            var left = machine.Own.Disks.Select(Configuration.File).OfType<string>().ToList();
+            var left = machine.Own.DiskFiles;
             var own = checkpoint.Configuration.CopyAs(machine.Id);
-            foreach (var frozen in own.Disks.Select(Configuration.File).OfType<string>().ToList()) own.PointDisk(frozen, NewLayer(machine, frozen));
+            foreach (var frozen in own.DiskFiles) own.PointDisk(frozen, NewLayer(machine, frozen));
             own.Settings = machine.Own.Settings.With(VirtualSystemSettingData.Parent, PathOf(checkpoint.Configuration.Settings).ToString());
             machine.Own = own;
             machine.Current = checkpoint.Id;
@@ -119,7 +119,7 @@ public sealed partial class SimulatedHost
         }
         if (machine.IsPlanned) return;
         Definitions.Remove(MachineFiles.DefinitionOf(machine, checkpoint));
-        foreach (var frozen in checkpoint.Configuration.Disks.Select(Configuration.File).OfType<string>()) machine.Orphans.Add(frozen);
+        foreach (var frozen in checkpoint.Configuration.DiskFiles) machine.Orphans.Add(frozen);
         machine.MergeAt = Now + Options.JobTime;
     }
 
@@ -131,7 +131,7 @@ public sealed partial class SimulatedHost
         if (!machine.MergesDisks || machine.Busy is not null || Now < machine.MergeAt) return;
         foreach (var orphan in machine.Orphans.ToList())
         {
-            var named = machine.Configurations.SelectMany(c => c.Disks).Select(Configuration.File).OfType<string>().ToHashSet(HostPath.Comparer);
+            var named = machine.Configurations.SelectMany(c => c.DiskFiles).ToHashSet(HostPath.Comparer);
             var above = Layers(named).Where(l => HostPath.Comparer.Equals(Disks.Read(l).ParentPath, orphan)).ToList();
             if (!Volume.Exists(orphan) || above.Count == 0)
             {
@@ -141,7 +141,7 @@ public sealed partial class SimulatedHost
             }
             // Between branches, or while somebody else's running machine holds it, a layer stays as it is.
             if (named.Contains(orphan) || above.Count > 1) continue;
-            var heldByOthers = Machines.Exists(m => m != machine && RunState.HoldsDisks(m.State) && m.Own.Disks.Select(Configuration.File).OfType<string>().Any(l => IsAbove(orphan, l)));
+            var heldByOthers = Machines.Exists(m => m != machine && RunState.HoldsDisks(m.State) && m.Own.DiskFiles.Any(l => IsAbove(orphan, l)));
             if (heldByOthers) continue;
             Merge(machine, above[0], orphan);
             machine.Orphans.Remove(orphan);
@@ -162,7 +162,7 @@ public sealed partial class SimulatedHost
 
     private void Merge(Machine machine, string child, string parent)
     {
-        var children = Layers(machine.Configurations.SelectMany(c => c.Disks).Select(Configuration.File).OfType<string>()).Where(l => HostPath.Comparer.Equals(Disks.Read(l).ParentPath, child)).ToList();
+        var children = Layers(machine.Configurations.SelectMany(c => c.DiskFiles)).Where(l => HostPath.Comparer.Equals(Disks.Read(l).ParentPath, child)).ToList();
         // The machine itself may run on the child: its own merge is done under it.
         var state = machine.State;
         machine.State = RunState.Off;

@@ -59,7 +59,7 @@ public sealed partial class SimulatedHost
         var exported = configuration.CopyAs(configuration.Guid);
         var disks = HostPath.Join(folder, MachineFiles.DisksFolder);
         Volume.CreateFolder(disks);
-        foreach (var leaf in configuration.Disks.Select(Configuration.File).OfType<string>())
+        foreach (var leaf in configuration.DiskFiles)
         {
             var chain = Disks.Chain(leaf);
             string To(string path) => HostPath.Join(disks, HostPath.Name(path));
@@ -133,7 +133,7 @@ public sealed partial class SimulatedHost
     {
         foreach (var configuration in planned.Configurations)
         {
-            foreach (var file in configuration.Disks.Select(Configuration.File).OfType<string>().Where(f => !Volume.Exists(f))) yield return new("40010", $"The virtual hard disk '{file}' was not found.", PathOf(configuration.Settings).ToString());
+            foreach (var file in configuration.DiskFiles.Where(f => !Volume.Exists(f))) yield return new("40010", $"The virtual hard disk '{file}' was not found.", PathOf(configuration.Settings).ToString());
             foreach (var connection in configuration.Resources.Where(r => r.ClassName == EthernetPortAllocationSettingData.ClassName && r.Find(EthernetPortAllocationSettingData.EnabledState) != 3))
                 if (!Network.HasSwitch(connection.List(EthernetPortAllocationSettingData.HostResource).FirstOrDefault())) yield return new("33012", "The virtual switch was not found.", PathOf(connection).ToString());
         }
@@ -147,11 +147,11 @@ public sealed partial class SimulatedHost
         return Begin(call, planned, "Realizing", () =>
         {
             if (planned.ImportedFrom is { } from && !Volume.Exists(from)) throw new JobFailure(JobFailure.FileNotFound, $"The system cannot find the file '{from}'");
-            foreach (var file in planned.Configurations.SelectMany(c => c.Disks).Select(Configuration.File).OfType<string>()) _ = Disks.Chain(file);
+            foreach (var file in planned.Configurations.SelectMany(c => c.DiskFiles)) _ = Disks.Chain(file);
             planned.IsPlanned = false;
             var root = planned.Own.Settings.Get(VirtualSystemSettingData.ConfigurationDataRoot)!;
             planned.Own.Settings = Plan(planned.Own.Settings, planned.Id, "Microsoft:Hyper-V:System:Realized").With(VirtualSystemSettingData.ConfigurationDataRoot, root).With(VirtualSystemSettingData.ConfigurationFile, $@"{MachineFiles.MachinesFolder}\{MachineFiles.Name(planned.Id)}.vmcx");
-            foreach (var file in planned.Configurations.SelectMany(c => c.Disks).Select(Configuration.File).OfType<string>()) GrantDisk(planned, file);
+            foreach (var file in planned.Configurations.SelectMany(c => c.DiskFiles)) GrantDisk(planned, file);
             foreach (var checkpoint in planned.Checkpoints)
             {
                 checkpoint.Configuration.Settings = checkpoint.Configuration.Settings.With(VirtualSystemSettingData.VirtualSystemType, "Microsoft:Hyper-V:Snapshot:Realized");

@@ -108,7 +108,7 @@ public sealed partial class SimulatedHost
     {
         var use = Holds.Where(h => HostPath.Comparer.Equals(h.Path, path)).Select(h => h.Use).DefaultIfEmpty(FileUse.None).Max();
         foreach (var machine in Machines.Where(m => !m.IsPlanned && RunState.HoldsDisks(m.State)))
-            foreach (var leaf in machine.Own.Disks.Select(Configuration.File).OfType<string>())
+            foreach (var leaf in machine.Own.DiskFiles)
             {
                 if (HostPath.Comparer.Equals(leaf, path)) return FileUse.Exclusive;
                 if (use == FileUse.None && IsAbove(path, leaf)) use = FileUse.Shared;

@@ -20,6 +20,9 @@ public enum HostProfile
 /// <param name="Embedded">The class whose instances a string holds as text (<see cref="EmbeddedInstance"/>), or the class of instances; derived ones are taken too. Null for other values.</param>
 public sealed record CimMember(CimKind Kind, bool IsArray, string? Class, string? Embedded)
 {
+    /// <summary>True for a value of exactly this type; what a reference leads to, or an embedded instance is of, is not looked at.</summary>
+    public bool Takes(CimValue value) => Kind == value.Kind && IsArray == value.IsArray;
+
     public override string ToString() => CimValue.Describe(Kind, IsArray) + (Class is null ? "" : " " + Class) + (Embedded is null ? "" : " of " + Embedded);
 }
 

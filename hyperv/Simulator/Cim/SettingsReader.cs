@@ -23,7 +23,7 @@ internal sealed class SettingsReader(CimSchema schema)
         foreach (var (name, value) in settings.Properties)
         {
             if (!type.Properties.TryGetValue(name, out var member)) throw new Refusal(Refusal.InvalidParameter, $"{type.Name} has no property {name}.");
-            if (member.Kind != value.Kind || member.IsArray != value.IsArray)
+            if (!member.Takes(value))
                 throw new Refusal(Refusal.InvalidParameter, $"{type.Name}.{name} is {CimValue.Describe(member.Kind, member.IsArray)}, not {CimValue.Describe(value.Kind, value.IsArray)}.");
         }
         // Property names as the schema spells them.
@@ -51,9 +51,8 @@ internal sealed class MethodCall(CimPath target, CimMethod method, CimCall call,
     public string NeedText(string name) => Text(name) ?? throw Missing(name);
     public CimPath NeedPath(string name) => Path(name) ?? throw Missing(name);
 
-    /// <summary>Settings given as text; null where none (or an empty text) was given.</summary>
-    public CimObject? Settings(string name) => Text(name) is { } text ? reader.Read(text, Declared(name)) : null;
-    public CimObject NeedSettings(string name) => Settings(name) ?? throw Missing(name);
+    /// <summary>Settings given as text; none, or an empty text, is refused.</summary>
+    public CimObject NeedSettings(string name) => reader.Read(NeedText(name), Declared(name));
     public IReadOnlyList<CimObject> AllSettings(string name, string? declared = null) => [.. (Value(name)?.As<string[]>() ?? []).Select(t => reader.Read(t, declared ?? Declared(name)))];
 
     private string Declared(string name) => method.In[name].Embedded ?? "CIM_ManagedElement";

@@ -13,7 +13,7 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
         return Find(path);
     }, stop);
 
-    public Task<IReadOnlyList<CimObject>> QueryAsync(string @namespace, string wql, CancellationToken stop) => Run<IReadOnlyList<CimObject>>("Query", fault =>
+    public Task<IReadOnlyList<CimObject>> QueryAsync(string @namespace, string wql, CancellationToken stop) => Run<IReadOnlyList<CimObject>>("Query", _ =>
     {
         var query = WqlReader.Read(wql);
         var type = Class(@namespace, query.ClassName);
@@ -40,7 +40,7 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
         foreach (var (name, value) in call.Arguments)
         {
             if (!method.In.TryGetValue(name, out var member)) throw new CimException(CimStatus.InvalidParameter, $"{type.Name}.{method.Name} has no parameter {name}.", 0x80041008);
-            if (member.Kind != value.Kind || member.IsArray != value.IsArray)
+            if (!member.Takes(value))
                 throw new CimException(CimStatus.InvalidParameter, $"{name} of {type.Name}.{method.Name} is {member}, not {CimValue.Describe(value.Kind, value.IsArray)}.", 0x80041005);
             foreach (var reference in value.Kind == CimKind.Reference ? value.Elements.Cast<CimPath>() : []) CheckReference(reference, member, name);
         }
@@ -49,15 +49,14 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
             CheckKeys(target, type);
             Find(target, evenWithoutRights: true);
         }
-        var answer = host.Methods.Invoke(new MethodCall(target, method, call, host.Settings, fault), type);
-        return answer;
+        return host.Methods.Invoke(new MethodCall(target, method, call, host.Settings, fault), type);
     }, stop);
 
     public Task<CimObject> CreateAsync(string @namespace, CimObject instance, CancellationToken stop) => Run("Create", _ =>
     {
         var type = Class(@namespace, instance.ClassName);
         foreach (var (name, value) in instance.Properties)
-            if (!type.Properties.TryGetValue(name, out var member) || member.Kind != value.Kind || member.IsArray != value.IsArray) throw new CimException(CimStatus.InvalidParameter, $"{type.Name}.{name} cannot be {value}.");
+            if (!type.Properties.TryGetValue(name, out var member) || !member.Takes(value)) throw new CimException(CimStatus.InvalidParameter, $"{type.Name}.{name} cannot be {value}.");
         return host.Network.Create(instance);
     }, stop);
 

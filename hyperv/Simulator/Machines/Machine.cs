@@ -34,6 +34,9 @@ internal sealed class Configuration(CimObject settings, IEnumerable<CimObject> r
     /// <summary>Those resources that name a disk file of the machine's own.</summary>
     public IEnumerable<CimObject> Disks => Resources.Where(r => r.ClassName == StorageAllocationSettingData.ClassName && r.Get(StorageAllocationSettingData.ResourceSubType) == ResourceNames.HardDisk);
 
+    /// <summary>The files of those disks as they are now: a copy, so that the disks may be pointed elsewhere meanwhile.</summary>
+    public IReadOnlyList<string> DiskFiles => [.. Disks.Select(File).OfType<string>()];
+
     public IEnumerable<CimObject> Nics => Resources.Where(r => r.ClassName is SyntheticEthernetPortSettingData.ClassName or EmulatedEthernetPortSettingData.ClassName);
 
     public static string? File(CimObject disk) => disk.List(StorageAllocationSettingData.HostResource).FirstOrDefault();

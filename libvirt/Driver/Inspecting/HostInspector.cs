@@ -98,9 +98,6 @@ internal sealed class HostInspector(DriverContext context)
             findings.Add(new(FindingLevel.Warning, "swtpm", $"swtpm is not installed: machines with an emulated TPM, and their copies, cannot be started ({string.Join(", ", machines.Order(StringComparer.Ordinal).Take(5))}{(machines.Count > 5 ? $" and {machines.Count - 5} more" : "")}).", "Install swtpm and swtpm-tools."));
     }
 
-    /// <summary>The processor runs guests: a device alone, without the module of a processor, is none that they run on.</summary>
-    internal static bool HasKvm => File.Exists("/dev/kvm") && (Directory.Exists("/sys/module/kvm_intel") || Directory.Exists("/sys/module/kvm_amd"));
-
     private static void Kernel(List<Finding> findings)
     {
         var userfault = Read("/proc/sys/vm/unprivileged_userfaultfd");
