@@ -58,7 +58,7 @@ public sealed class MemoryTests : IDisposable
             extents += batch.Length;
         }
         Assert.Equal(Tebibyte / Cluster, extents);
-        Assert.InRange(most, 1, Bound);
+        Assert.True(most < Bound, $"{most} bytes more were in use.");
     }
 
     [Fact]
@@ -70,6 +70,8 @@ public sealed class MemoryTests : IDisposable
         Assert.Equal([new(0, Tebibyte, true, 199, 0, false)], await chain.ExtentsAsync(0, chain.Capacity, default).ToListAsync());
         var random = new Random(1);
         for (var i = 0; i < 100; i++) await chain.ReadAsync(random.NextInt64(Tebibyte - Cluster), new byte[Cluster], default);
-        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, 1, Bound);
+        // What is left of pools of earlier tests may be freed meanwhile, so this can be below zero.
+        var more = GC.GetTotalMemory(forceFullCollection: true) - before;
+        Assert.True(more < Bound, $"{more} bytes more were in use.");
     }
 }
