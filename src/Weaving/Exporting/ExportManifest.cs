@@ -56,8 +56,10 @@ internal sealed record ExportedMachine
     /// <summary>In the order of the box; the machine boots from the first.</summary>
     public required IReadOnlyList<ExportedVolume> Volumes { get; init; }
     public required IReadOnlyList<NicShape> Nics { get; init; }
-    /// <summary>The folder of the Vagrantfile that made it; its key is looked for there.</summary>
+    /// <summary>The folder of the Vagrantfile that made it; where <see cref="Key"/> is null its key is looked for there.</summary>
     public string? VagrantFolder { get; init; }
+    /// <summary>The private key by which Vagrant logs in to it; null where none was found.</summary>
+    public ExportedFile? Key { get; init; }
 }
 
 /// <param name="Image">The image's name within the box.</param>

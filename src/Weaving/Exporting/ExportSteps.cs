@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text;
 using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
@@ -133,6 +134,11 @@ internal sealed class PublishExport(Bench bench) : IStep<ExportPlan>
     {
         var plan = context.Plan;
         var snapshot = await bench.Store.GetSnapshotAsync(plan.Snapshot, stop);
+        if (Directory.Exists(plan.Staging))
+        {
+            plan.Machines = [.. plan.Machines.Select(m => m with { Key = WriteKey(plan, m) })];
+            await context.SavePlanAsync(stop);
+        }
         var manifest = ManifestOf(plan, snapshot);
         if (Directory.Exists(plan.Staging))
         {
@@ -149,6 +155,15 @@ internal sealed class PublishExport(Bench bench) : IStep<ExportPlan>
         context.Note = plan.Folder;
     }
 
+    private static ExportedFile? WriteKey(ExportPlan plan, ExportedMachine machine)
+    {
+        if (machine.VagrantFolder is not { } folder || ExportKeys.Read(folder, machine.Name) is not { } key) return null;
+        var path = ExportKeys.PathOf(machine.Name);
+        ExportFolder.Make(Path.Combine(plan.Staging, Path.GetDirectoryName(path)!));
+        DurableFile.Write(Path.Combine(plan.Staging, path), file => file.Write(key));
+        return new(path, key.Length, Convert.ToHexStringLower(SHA256.HashData(key)));
+    }
+
     private ExportManifest ManifestOf(ExportPlan plan, Snapshot snapshot)
     {
         var exports = CheckExport.Exports(bench);
@@ -156,6 +171,7 @@ internal sealed class PublishExport(Bench bench) : IStep<ExportPlan>
         foreach (var machine in snapshot.Blueprint.Machines) missing.AddRange(exports.Describe(machine).NotCarried.Select(n => $"{machine.Name}: {n}"));
         foreach (var machine in plan.Machines.Where(m => m.Volumes.Select(v => v.Bus).Distinct().Count() > 1)) missing.Add($"{machine.Name}: different buses of its disks: all are on {machine.Volumes[0].Bus}");
         foreach (var machine in plan.Machines.Where(m => m.Nics.Select(n => n.Model).Distinct().Count() > 1)) missing.Add($"{machine.Name}: different models of its network interfaces: all are {machine.Nics[0].Model}");
+        missing.AddRange(plan.Machines.Where(m => m is { VagrantFolder: not null, Key: null }).Select(m => $"{m.Name}: a key of its own to log in by: put it into {ExportKeys.PathOf(m.Name)} where it has one"));
         foreach (var network in snapshot.Blueprint.Networks.Where(n => n.Dhcp && n.Hosts.Any(h => h.Mac is not null))) missing.Add($"network {network.Name}: its fixed DHCP entries, in the Vagrantfile");
         return new()
         {

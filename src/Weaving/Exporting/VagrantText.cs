@@ -24,6 +24,7 @@ internal static class VagrantText
             #                                     nat, none or route: the gateway and DHCP of the original, on a host where its addresses are free
             #   WEAVE_EXPORT_MANAGEMENT=          "NAME NETWORK/BITS": a management network of its own, in place of vagrant-libvirt
             #   WEAVE_EXPORT_GUEST=linux          Vagrant's name of the guests' kind
+            #   WEAVE_EXPORT_USER=vagrant         who logs in
 
             driver, pool, mode = ENV.fetch("WEAVE_EXPORT_DRIVER", "kvm"), ENV.fetch("WEAVE_EXPORT_POOL", "default"), ENV.fetch("WEAVE_EXPORT_NETWORK", "veryisolated")
             management = ENV.fetch("WEAVE_EXPORT_MANAGEMENT", "").split
@@ -39,6 +40,7 @@ internal static class VagrantText
               config.vm.graceful_halt_timeout = 30
               # The guests have the keys that they had.
               config.ssh.insert_key = false
+              config.ssh.username = ENV.fetch("WEAVE_EXPORT_USER", "vagrant")
               config.ssh.shell = "/bin/sh"
               config.vm.provider :libvirt do |l|
                 l.driver = driver
@@ -64,10 +66,11 @@ internal static class VagrantText
         Line($"m.vm.box_url = \"file://\" + File.join(__dir__, {Quoted(machine.Box.Path)})");
         if (IsReached(machine))
         {
-            List<string> keys = [$"File.join(__dir__, {Quoted($"keys/{machine.Name}")})"];
-            if (machine.VagrantFolder is { } folder) keys.Add(Quoted($"{folder}/.vagrant/machines/{machine.Name}/libvirt/private_key"));
+            List<string> keys = [$"File.join(__dir__, {Quoted(ExportKeys.PathOf(machine.Name))})"];
+            if (machine.VagrantFolder is { } folder) keys.Add(Quoted(ExportKeys.OriginalOf(folder, machine.Name)));
             Line($"key = [{string.Join(", ", keys)}].find {{ |file| File.readable?(file) }}");
-            Line("m.ssh.private_key_path = key if key");
+            // A disk of an instant right after `vagrant up` may not have the new key yet: guests write it to the disk when they like. Then Vagrant's own still lets in.
+            Line("m.ssh.private_key_path = [key, Vagrant.user_data_path.join(\"insecure_private_key\").to_s].compact");
         }
         else
         {

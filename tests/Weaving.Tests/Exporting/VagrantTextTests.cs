@@ -18,6 +18,7 @@ public sealed class VagrantTextTests
             new()
             {
                 Name = MachineName.Parse("web"), MemoryBytes = 128 << 20, VirtualCpus = 1, Chipset = "pc", Box = new("boxes/web.box", 100, "aa"), VagrantFolder = byVagrant ? "/home/o'neil/lab" : null,
+                Key = byVagrant ? new("keys/web", 1700, "ff") : null,
                 Volumes = [new(VolumeName.Parse("vda"), "vda", "virtio", 1 << 30, "disk1.img", 90, "bb")],
                 Nics = [.. byVagrant ? new NicShape[] { new("52:54:00:00:00:01", NetworkName.Parse("vagrant-libvirt"), "virtio", ["192.168.121.7"], true) } : [], new("52:54:00:00:00:02", NetworkName.Parse("lan"), "virtio", ["10.20.0.10"], false)],
             },
