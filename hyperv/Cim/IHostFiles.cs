@@ -38,11 +38,23 @@ public interface IHostFiles
     /// <summary>Bytes that can still be written where the path is or would be.</summary>
     Task<long> FreeBytesAsync(string path, CancellationToken stop);
 
-    /// <summary>The whole of a small file (1 MiB at most); null where there is none.</summary>
+    /// <summary>The whole of a small file (16 MiB at most); null where there is none.</summary>
     Task<byte[]?> ReadAsync(string path, CancellationToken stop);
 
     /// <summary>Writes a small file whole: aside, synced, then in place of what was there.</summary>
     Task WriteAsync(string path, ReadOnlyMemory<byte> bytes, CancellationToken stop);
+
+    /// <summary>All names of a file (<see cref="LinkAsync"/>), the given one among them, in the host's spelling; empty where there is no such file. Two paths are of one file exactly where one is among the names of the other.</summary>
+    Task<IReadOnlyList<string>> NamesAsync(string path, CancellationToken stop);
+
+    /// <summary>Bytes that a file takes on disk, holes left out; null where there is none.</summary>
+    Task<long?> MeasureAsync(string path, CancellationToken stop);
+
+    /// <summary>Where this process reaches a file of the host, as the readers and writers of disks need it. The same path on the host itself.</summary>
+    string Local(string path);
+
+    /// <summary>The host's path of a file that this process reaches at <paramref name="local"/>; the opposite of <see cref="Local"/>. What is not the host's comes back as a path that is not absolute there.</summary>
+    string Hosted(string local);
 }
 
 /// <summary>Text of Windows paths, on any system. Two paths name the same file where they differ in case only (<see cref="Comparer"/>).</summary>

@@ -10,6 +10,31 @@ internal static class HyperVFaults
 
     public static WeaveException From(CimException error, string what) => From(HostErrors.Of(error, what));
 
+    /// <summary>Makes a call on a host; its errors become <see cref="WeaveException"/>s.</summary>
+    /// <param name="what">What is done, for the message of an error that says no more: "Looking for machines".</param>
+    public static async Task<T> AskAsync<T>(Func<Task<T>> call, string what)
+    {
+        try
+        {
+            return await call();
+        }
+        catch (HostException e)
+        {
+            throw From(e);
+        }
+        catch (CimException e)
+        {
+            throw From(e, what);
+        }
+    }
+
+    /// <inheritdoc cref="AskAsync{T}"/>
+    public static Task DoAsync(Func<Task> call, string what) => AskAsync(async () =>
+    {
+        await call();
+        return true;
+    }, what);
+
     internal static Fault FaultOf(HostErrorKind kind) => kind switch
     {
         HostErrorKind.InvalidRequest => Fault.Internal,      // what we send is ours to get right

@@ -145,8 +145,8 @@ public sealed partial class SimulatedHost
         for (var i = 0; i < chain.Count; i++)
         {
             var path = chain[i].Path;
-            var used = Machines.Where(m => m != machine && !m.IsPlanned && RunState.HoldsDisks(m.State)).SelectMany(m => m.Own.DiskFiles).Any(f => HostPath.Comparer.Equals(f, path));
-            if (used || Holds.Any(h => HostPath.Comparer.Equals(h.Path, path) && h.Use == FileUse.Exclusive) || (i == 0 && Machines.Any(m => m != machine && RunState.HoldsDisks(m.State) && m.Own.DiskFiles.Any(f => IsAbove(path, f)))))
+            var used = Machines.Where(m => m != machine && !m.IsPlanned && RunState.HoldsDisks(m.State)).SelectMany(m => m.Own.DiskFiles).Any(f => Volume.IsSame(f, path));
+            if (used || Holds.Any(h => Volume.IsSame(h.Path, path) && h.Use == FileUse.Exclusive) || (i == 0 && Machines.Any(m => m != machine && RunState.HoldsDisks(m.State) && m.Own.DiskFiles.Any(f => IsAbove(path, f)))))
                 throw HostVolume.Sharing(path);
             if (i == 0 && Volume.IsReadOnly(path)) throw new JobFailure(JobFailure.AccessDenied, $"'{path}' is read-only");
             if ((i == 0 || !Behaviour.GrantsParents) && !Volume.IsGranted(path, machine.Id)) throw new JobFailure(JobFailure.AccessDenied, $"'{machine.Name}' may not open '{path}'");

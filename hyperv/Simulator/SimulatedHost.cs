@@ -106,11 +106,11 @@ public sealed partial class SimulatedHost
     /// <summary>Who has a file open: machines that are not off or saved hold their own layer for writing and all below it for reading.</summary>
     private FileUse UseOf(string path)
     {
-        var use = Holds.Where(h => HostPath.Comparer.Equals(h.Path, path)).Select(h => h.Use).DefaultIfEmpty(FileUse.None).Max();
+        var use = Holds.Where(h => Volume.IsSame(h.Path, path)).Select(h => h.Use).DefaultIfEmpty(FileUse.None).Max();
         foreach (var machine in Machines.Where(m => !m.IsPlanned && RunState.HoldsDisks(m.State)))
             foreach (var leaf in machine.Own.DiskFiles)
             {
-                if (HostPath.Comparer.Equals(leaf, path)) return FileUse.Exclusive;
+                if (Volume.IsSame(leaf, path)) return FileUse.Exclusive;
                 if (use == FileUse.None && IsAbove(path, leaf)) use = FileUse.Shared;
             }
         return use;
@@ -119,7 +119,7 @@ public sealed partial class SimulatedHost
     private bool IsAbove(string path, string leaf)
     {
         for (var at = leaf; at is not null && Volume.Exists(at); at = Disks.Read(at).ParentPath)
-            if (HostPath.Comparer.Equals(at, path)) return true;
+            if (Volume.IsSame(at, path)) return true;
         return false;
     }
 

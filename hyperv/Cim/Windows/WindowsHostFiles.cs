@@ -10,8 +10,9 @@ namespace WeaveHypervisor.HyperV.Cim.Windows;
 [SupportedOSPlatform("windows")]
 public sealed class WindowsHostFiles : IHostFiles
 {
-    private const int MaxSmallFile = 1024 * 1024;
+    private const int MaxSmallFile = 16 * 1024 * 1024;
     private const int CopyBuffer = 1024 * 1024;
+    private const int MostPathCharacters = 32768;
 
     public Task<HostFile?> FindAsync(string path, CancellationToken stop) => Try($"Looking for {path}", () =>
         Task.FromResult(Directory.Exists(path) ? new HostFile(path, true, 0, false) : new FileInfo(path) is { Exists: true } file ? Describe(file) : null));
@@ -42,7 +43,7 @@ public sealed class WindowsHostFiles : IHostFiles
     });
 
     public Task LinkAsync(string existing, string link, CancellationToken stop) => Try($"Linking {existing} as {link}", () =>
-        CreateHardLink(link, existing, 0) ? Task.FromResult(true) : throw new IOException(new Win32Exception().Message, Marshal.GetHRForLastWin32Error()));
+        CreateHardLink(link, existing, 0) ? Task.FromResult(true) : throw Failed());
 
     public Task DeleteAsync(string path, CancellationToken stop) => Try($"Deleting {path}", () =>
     {
@@ -95,6 +96,44 @@ public sealed class WindowsHostFiles : IHostFiles
         return true;
     });
 
+    public Task<IReadOnlyList<string>> NamesAsync(string path, CancellationToken stop) => Try<IReadOnlyList<string>>($"Looking for the names of {path}", () => Task.FromResult<IReadOnlyList<string>>(File.Exists(path) ? [.. Names(path)] : []));
+
+    public Task<long?> MeasureAsync(string path, CancellationToken stop) => Try($"Measuring {path}", () => Task.FromResult(File.Exists(path) ? Measure(path) : (long?)null));
+
+    public string Local(string path) => path;
+    public string Hosted(string local) => local;
+
+    private static long Measure(string path)
+    {
+        var low = GetCompressedFileSize(path, out var high);
+        return low == uint.MaxValue && Marshal.GetLastPInvokeError() != 0 ? throw Failed() : (long)high << 32 | low;
+    }
+
+    private static IOException Failed() => new(new Win32Exception().Message, Marshal.GetHRForLastWin32Error());
+
+    /// <summary>NTFS tells names without the volume.</summary>
+    private static IEnumerable<string> Names(string path)
+    {
+        var volume = Path.GetPathRoot(Path.GetFullPath(path))!.TrimEnd('\\');
+        var name = new char[MostPathCharacters];
+        var length = (uint)name.Length;
+        var find = FindFirstFileName(path, 0, ref length, name);
+        if (find == -1) throw Failed();
+        try
+        {
+            do
+            {
+                yield return volume + new string(name.AsSpan(0, Math.Max(0, (int)length - 1)));
+                length = (uint)name.Length;
+            }
+            while (FindNextFileName(find, ref length, name));
+        }
+        finally
+        {
+            FindClose(find);
+        }
+    }
+
     private static HostFile Describe(FileSystemInfo info) => info is FileInfo file ? new(file.FullName, false, file.Length, file.IsReadOnly) : new(info.FullName, true, 0, false);
 
     private static async Task<T> Try<T>(string what, Func<Task<T>> call)
@@ -113,4 +152,22 @@ public sealed class WindowsHostFiles : IHostFiles
     [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
     [return: MarshalAs(UnmanagedType.Bool)]
     private static extern bool CreateHardLink(string link, string existing, nint reserved);
+
+    [DllImport("kernel32.dll", EntryPoint = "FindFirstFileNameW", CharSet = CharSet.Unicode, SetLastError = true, ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
+    private static extern nint FindFirstFileName(string path, uint flags, ref uint length, [Out] char[] name);
+
+    [DllImport("kernel32.dll", EntryPoint = "FindNextFileNameW", CharSet = CharSet.Unicode, SetLastError = true, ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
+    [return: MarshalAs(UnmanagedType.Bool)]
+    private static extern bool FindNextFileName(nint find, ref uint length, [Out] char[] name);
+
+    [DllImport("kernel32.dll", ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
+    [return: MarshalAs(UnmanagedType.Bool)]
+    private static extern bool FindClose(nint find);
+
+    [DllImport("kernel32.dll", EntryPoint = "GetCompressedFileSizeW", CharSet = CharSet.Unicode, SetLastError = true, ExactSpelling = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
+    private static extern uint GetCompressedFileSize(string path, out uint high);
 }

@@ -7,7 +7,7 @@ namespace WeaveHypervisor.HyperV.Inspecting;
 /// <summary>What can be told of a host before anything is done on it: role, rights, services, address translation. Everything is a finding, also a host that does not answer. Touches nothing.</summary>
 internal sealed class Preflight(ICimClient client)
 {
-    internal const string Virtualization = @"root\virtualization\v2", Standard = @"root\StandardCimv2";
+    internal const string Virtualization = DriverContext.Virtualization, Standard = DriverContext.Standard;
 
     private static readonly string[] Services = [VirtualSystemManagementService.ClassName, VirtualSystemSnapshotService.ClassName, ImageManagementService.ClassName, VirtualEthernetSwitchManagementService.ClassName];
 

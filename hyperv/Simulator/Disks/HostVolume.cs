@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using WeaveHypervisor.Disks;
 using WeaveHypervisor.HyperV.Cim;
 
 namespace WeaveHypervisor.HyperV.Simulator.Disks;
@@ -11,7 +12,17 @@ internal sealed class HostVolume(string root, long capacity)
 {
     private sealed class Mark(string path)
     {
+        /// <summary>All marks of one file; those of its links are the same.</summary>
+        public List<Mark> Names { get; set; } = [];
         public string Path { get; } = path;
+        public Rights File { get; private set; } = new();
+
+        public void Share(Mark other) => File = other.File;
+    }
+
+    /// <summary>What belongs to a file, whatever it is called.</summary>
+    private sealed class Rights
+    {
         public bool ReadOnly { get; set; }
         public HashSet<Guid> Grants { get; } = [];
     }
@@ -23,7 +34,7 @@ internal sealed class HostVolume(string root, long capacity)
 
     public long Capacity { get; set; } = capacity;
 
-    public long FreeBytes => Math.Max(0, Capacity - _marks.Keys.Sum(p => File.Exists(Real(p)) ? new FileInfo(Real(p)).Length : 0));
+    public long FreeBytes => Math.Max(0, Capacity - new DirectoryInfo(root).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
 
     /// <summary>Where a host's file is on this system.</summary>
     public string Real(string path)
@@ -37,17 +48,27 @@ internal sealed class HostVolume(string root, long capacity)
     /// <summary>The Windows path of a file of this system below the root, as it was spelled where it is known.</summary>
     public string Hosted(string real)
     {
+        if (Path.GetFullPath(real) != real || !real.StartsWith(root + "/", StringComparison.Ordinal)) return real;
         var parts = Path.GetRelativePath(root, real).Split('/');
-        var path = parts[0] + @":\" + string.Join('\\', parts[1..]);
-        return Spelled(path);
+        return Spelled(parts[0] + @":\" + string.Join('\\', parts[1..]));
     }
 
     public bool Exists(string path) => File.Exists(Real(path));
     public bool FolderExists(string path) => Directory.Exists(Real(path));
-    public bool IsReadOnly(string path) => _marks.GetValueOrDefault(path)?.ReadOnly ?? false;
-    public bool IsGranted(string path, Guid machine) => _marks.GetValueOrDefault(path)?.Grants.Contains(machine) ?? false;
-    public void Grant(string path, Guid machine) => Marked(path).Grants.Add(machine);
-    public void SetReadOnly(string path, bool readOnly) => Marked(path).ReadOnly = readOnly;
+    public bool IsReadOnly(string path) => _marks.GetValueOrDefault(path)?.File.ReadOnly ?? false;
+    public bool IsGranted(string path, Guid machine) => _marks.GetValueOrDefault(path)?.File.Grants.Contains(machine) ?? false;
+    public void Grant(string path, Guid machine) => Marked(path).File.Grants.Add(machine);
+
+    /// <summary>Two paths lead to one file: the same one, or links.</summary>
+    public bool IsSame(string path, string other) => HostPath.Comparer.Equals(path, other) || (_marks.GetValueOrDefault(path) is { Names.Count: > 1 } mark && mark.Names.Exists(n => HostPath.Comparer.Equals(n.Path, other)));
+
+    /// <summary>All names of a file; none where it is not there.</summary>
+    public IReadOnlyList<string> Names(string path) => !Exists(path) ? [] : Marked(path).Names is { Count: > 0 } names ? [.. names.Select(n => n.Path)] : [Marked(path).Path];
+
+    /// <summary>Bytes on disk; null where there is no such file.</summary>
+    public long? Measure(string path) => Exists(path) ? FileFacts.Read(Real(path)).AllocatedBytes : null;
+
+    public void SetReadOnly(string path, bool readOnly) => Marked(path).File.ReadOnly = readOnly;
 
     public byte[] Read(string path) => Exists(path) ? File.ReadAllBytes(Real(path)) : throw NotFound(path);
 
@@ -59,6 +80,7 @@ internal sealed class HostVolume(string root, long capacity)
         if (grown > FreeBytes) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{path}'");
         CreateFolder(HostPath.Folder(path));
         File.WriteAllBytes(real, bytes.ToArray());
+        MakePrivate(real);
         if (!_marks.ContainsKey(path)) _marks[path] = new(path);
     }
 
@@ -70,6 +92,10 @@ internal sealed class HostVolume(string root, long capacity)
     {
         File.Move(Real(by), Real(path), overwrite: true);
         _marks.Remove(by);
+        var (old, now) = (Marked(path), new Mark(path));
+        now.Share(old);
+        old.Names.Remove(old);
+        _marks[path] = now;
     }
 
     public void CreateFolder(string folder)
@@ -84,41 +110,55 @@ internal sealed class HostVolume(string root, long capacity)
     public void Copy(string from, string to, bool evenInUse = false)
     {
         if (!Exists(from)) throw NotFound(from);
-        if (!evenInUse && UseOf(from) == FileUse.Exclusive && _marks[from].Path.EndsWith("vhdx", StringComparison.OrdinalIgnoreCase)) throw Sharing(from);
+        if (!evenInUse && UseOf(from) == FileUse.Exclusive && from.EndsWith("vhdx", StringComparison.OrdinalIgnoreCase)) throw Sharing(from);
         if (Exists(to)) throw AlreadyThere(to);
         if (!FolderExists(HostPath.Folder(to))) throw new JobFailure(0x80070003, $"There is no folder for '{to}'");
         if (new FileInfo(Real(from)).Length > FreeBytes) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{to}'");
         File.Copy(Real(from), Real(to));
+        MakePrivate(Real(to));
         Register(to);
     }
 
-    /// <summary>A second name of the same file: what is written under one is read under the other. Rights are as they are at the time.</summary>
+    /// <summary>A second name of the same file: what is written under one is read under the other; it is read-only, and machines have rights to it, as that.</summary>
     public void Link(string existing, string link)
     {
         if (!Exists(existing)) throw NotFound(existing);
         if (Exists(link)) throw AlreadyThere(link);
         CreateFolder(HostPath.Folder(link));
         if (MakeLink(Real(existing), Real(link)) != 0) throw new IOException($"No link at {Real(link)} ({Marshal.GetLastPInvokeError()}).");
-        _marks[link] = new(link) { ReadOnly = IsReadOnly(existing) };
-        foreach (var machine in _marks[existing].Grants) _marks[link].Grants.Add(machine);
+        var (old, made) = (Marked(existing), new Mark(link));
+        if (old.Names.Count == 0) old.Names = [old];
+        old.Names.Add(made);
+        made.Names = old.Names;
+        made.Share(old);
+        _marks[link] = made;
     }
 
     public void Delete(string path)
     {
-        var below = _marks.Keys.Where(p => p.Equals(path, StringComparison.OrdinalIgnoreCase) || HostPath.IsBelow(p, path)).ToList();
+        var below = (FolderExists(path) ? Below(path, true).Append(path) : [path]).ToList();
         if (below.Find(p => UseOf(p) != FileUse.None) is { } used) throw Sharing(used);
         if (FolderExists(path)) Directory.Delete(Real(path), recursive: true);
         else File.Delete(Real(path));
-        below.ForEach(p => _marks.Remove(p));
+        foreach (var gone in below)
+            if (_marks.Remove(gone, out var mark)) mark.Names.Remove(mark);
     }
 
-    public IReadOnlyList<HostFile> List(string folder, bool below) =>
-        [.. _marks.Keys.Where(p => HostPath.IsBelow(p, folder) && (below || HostPath.Folder(p).Equals(folder.TrimEnd('\\'), StringComparison.OrdinalIgnoreCase))).Order(HostPath.Comparer).Select(p => Find(p)!)];
+    public IReadOnlyList<HostFile> List(string folder, bool below) => FolderExists(folder) ? [.. Below(folder, below).Order(HostPath.Comparer).Select(p => Find(p)!)] : [];
+
+    private IEnumerable<string> Below(string folder, bool all) =>
+        Directory.EnumerateFileSystemEntries(Real(folder), "*", all ? SearchOption.AllDirectories : SearchOption.TopDirectoryOnly).Select(Hosted);
 
     public HostFile? Find(string path) => FolderExists(path) ? new(Spelled(path), true, 0, false) : Exists(path) ? new(Spelled(path), false, new FileInfo(Real(path)).Length, IsReadOnly(path)) : null;
 
+    private static void MakePrivate(string real)
+    {
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(real, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+    }
+
     private string Spelled(string path) => _marks.GetValueOrDefault(path)?.Path ?? path;
-    private Mark Marked(string path) => _marks.GetValueOrDefault(path) ?? throw NotFound(path);
+    /// <summary>Files that were made past the host are known by their paths alone.</summary>
+    private Mark Marked(string path) => _marks.GetValueOrDefault(path) ?? (Exists(path) ? _marks[path] = new(path) : throw NotFound(path));
     private static JobFailure NotFound(string path) => new(JobFailure.FileNotFound, $"The system cannot find the file '{path}'");
     private static JobFailure AlreadyThere(string path) => new(JobFailure.FileExists, $"The file '{path}' exists");
 

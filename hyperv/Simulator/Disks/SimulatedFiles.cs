@@ -5,7 +5,7 @@ namespace WeaveHypervisor.HyperV.Simulator.Disks;
 /// <summary>The files of a simulated host, as a driver reaches them.</summary>
 internal sealed class SimulatedFiles(SimulatedHost host) : IHostFiles
 {
-    private const int MaxSmallFile = 1024 * 1024;
+    private const int MaxSmallFile = 16 * 1024 * 1024;
 
     public Task<HostFile?> FindAsync(string path, CancellationToken stop) => Run("Find", $"Looking for {path}", () => host.Volume.Find(path), stop);
 
@@ -29,6 +29,17 @@ internal sealed class SimulatedFiles(SimulatedHost host) : IHostFiles
         host.Volume.Find(path) is not { IsFolder: false } file ? null : file.Length > MaxSmallFile ? throw new JobFailure(JobFailure.InvalidArgument, $"'{path}' is no small file") : host.Volume.Read(path), stop);
 
     public Task WriteAsync(string path, ReadOnlyMemory<byte> bytes, CancellationToken stop) => Do("Write", $"Writing {path}", () => host.Volume.Write(path, bytes.Span), stop);
+
+    public Task<IReadOnlyList<string>> NamesAsync(string path, CancellationToken stop) => Run("Names", $"Looking for the names of {path}", () => host.Volume.Names(path), stop);
+
+    public Task<long?> MeasureAsync(string path, CancellationToken stop) => Run("Measure", $"Measuring {path}", () => host.Volume.Measure(path), stop);
+
+    public string Local(string path) => host.RealPath(path);
+
+    public string Hosted(string local)
+    {
+        lock (host.Gate) return host.Volume.Hosted(local);
+    }
 
     private Task Do(string call, string what, Action act, CancellationToken stop) => Run(call, what, () =>
     {
