@@ -76,6 +76,7 @@ public sealed partial class SimulatedHost
             machine.Own = own;
             machine.Current = checkpoint.Id;
             machine.Saved = checkpoint.Memory;
+            if (own.IsSecondGeneration) Volume.Write(MachineFiles.FirmwareOf(MachineFiles.DefinitionOf(machine)), Volume.Read(MachineFiles.FirmwareOf(MachineFiles.DefinitionOf(machine, checkpoint))));
             machine.State = machine.Saved is null ? RunState.Off : RunState.Saved;
             KeepSaved(machine);
             foreach (var layer in left.Where(l => HostPath.Ending(l).Equals(".avhdx", StringComparison.OrdinalIgnoreCase) && !machine.Checkpoints.Exists(c => c.Configuration.Disks.Any(d => HostPath.Comparer.Equals(Configuration.File(d), l))))) Volume.Delete(layer);

@@ -39,14 +39,14 @@ public sealed partial class SimulatedHost
                 var exported = point.Configuration.CopyAs(machine.Id);
                 exported.Settings = exported.Settings.With(VirtualSystemSettingData.VirtualSystemType, machine.Own.Settings.Get(VirtualSystemSettingData.VirtualSystemType)).With(VirtualSystemSettingData.ElementName, machine.Name).With(VirtualSystemSettingData.Parent, null);
                 var memory = runtime && (mode == OneSnapshot || Behaviour.ExportsMemoryOfCheckpoints) ? point.Memory : null;
-                Definitions.Write(definition, machine.Id, Out(exported), false, memory);
+                Definitions.Write(definition, machine.Id, Out(exported), false, memory, MachineFiles.DefinitionOf(machine, point));
             }
             else
             {
                 var memory = !runtime ? null : machine.State is RunState.Running or RunState.Paused ? Remember(machine) : machine.Saved;
-                Definitions.Write(definition, machine.Id, Out(machine.Own), false, memory);
+                Definitions.Write(definition, machine.Id, Out(machine.Own), false, memory, MachineFiles.DefinitionOf(machine));
                 foreach (var checkpoint in mode == AllSnapshots ? machine.Checkpoints : [])
-                    Definitions.Write(HostPath.Join(folder, MachineFiles.SnapshotsFolder, MachineFiles.Name(checkpoint.Id) + ".vmcx"), machine.Id, Out(checkpoint.Configuration), true, runtime ? checkpoint.Memory : null);
+                    Definitions.Write(HostPath.Join(folder, MachineFiles.SnapshotsFolder, MachineFiles.Name(checkpoint.Id) + ".vmcx"), machine.Id, Out(checkpoint.Configuration), true, runtime ? checkpoint.Memory : null, MachineFiles.DefinitionOf(machine, checkpoint));
             }
             if (!storage && Behaviour.SuspendsMerges) machine.MergesDisks = false;
             return new([PathOf(machine)]);
@@ -149,6 +149,8 @@ public sealed partial class SimulatedHost
             if (planned.ImportedFrom is { } from && !Volume.Exists(from)) throw new JobFailure(JobFailure.FileNotFound, $"The system cannot find the file '{from}'");
             foreach (var file in planned.Configurations.SelectMany(c => c.DiskFiles)) _ = Disks.Chain(file);
             planned.IsPlanned = false;
+            if (planned.ImportedFrom is { } source && planned.Own.IsSecondGeneration && Volume.Exists(MachineFiles.FirmwareOf(source)))
+                Volume.Write(MachineFiles.FirmwareOf(MachineFiles.DefinitionOf(planned)), Volume.Read(MachineFiles.FirmwareOf(source)));
             var root = planned.Own.Settings.Get(VirtualSystemSettingData.ConfigurationDataRoot)!;
             planned.Own.Settings = Plan(planned.Own.Settings, planned.Id, "Microsoft:Hyper-V:System:Realized").With(VirtualSystemSettingData.ConfigurationDataRoot, root).With(VirtualSystemSettingData.ConfigurationFile, $@"{MachineFiles.MachinesFolder}\{MachineFiles.Name(planned.Id)}.vmcx");
             foreach (var file in planned.Configurations.SelectMany(c => c.DiskFiles)) GrantDisk(planned, file);

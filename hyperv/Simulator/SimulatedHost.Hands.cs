@@ -16,6 +16,9 @@ public sealed partial class SimulatedHost
 {
     private long _named;
 
+    /// <summary>By MAC.</summary>
+    internal Dictionary<string, (string Address, string Mask, string? Gateway)> GuestAddresses { get; } = new(StringComparer.OrdinalIgnoreCase);
+
     /// <summary>
     /// Makes a machine that is off, with disks of the given sizes on a SCSI controller (first generation: the first two on IDE) and one NIC with a static address for each switch, as a user would have it.
     /// </summary>
@@ -62,10 +65,44 @@ public sealed partial class SimulatedHost
         lock (Gate) MachineNamed(machine).Own.Resources.Add(new CimObject(className).With(VirtualSystemSettingData.InstanceID, $@"Microsoft:{MachineFiles.Name(machine)}\{MachineFiles.Name(NewId())}"));
     }
 
-    /// <summary>Whether the guest can freeze its file systems, and shuts down when it is asked to.</summary>
-    public void SetGuest(Guid machine, bool hasQuiescer = true, bool answersShutdown = true)
+    /// <summary>Whether the guest can freeze its file systems, shuts down when it is asked to, and has integration services at all.</summary>
+    public void SetGuest(Guid machine, bool hasQuiescer = true, bool answersShutdown = true, bool hasHeartbeat = true)
     {
-        lock (Gate) (MachineNamed(machine).HasQuiescer, MachineNamed(machine).AnswersShutdown) = (hasQuiescer, answersShutdown);
+        lock (Gate) (MachineNamed(machine).HasQuiescer, MachineNamed(machine).AnswersShutdown, MachineNamed(machine).HasHeartbeat) = (hasQuiescer, answersShutdown, hasHeartbeat);
+    }
+
+    /// <summary>The address that guests give themselves on an adapter, while they run: copies have the same, because they have the same MAC and memory.</summary>
+    public void SetAddress(Guid machine, int nic, string address, string mask = "255.255.255.0", string? gateway = null)
+    {
+        lock (Gate) GuestAddresses[MachineNamed(machine).Own.Nics.ElementAt(nic).Get(SyntheticEthernetPortSettingData.Address)!] = (address, mask, gateway);
+    }
+
+    /// <summary>What the firmware of a machine of the second generation has kept.</summary>
+    public byte[] ReadFirmware(Guid machine)
+    {
+        lock (Gate) return Volume.Read(MachineFiles.FirmwareOf(MachineFiles.DefinitionOf(MachineNamed(machine))));
+    }
+
+    /// <summary>A machine's firmware keeps something else from now on.</summary>
+    public void WriteFirmware(Guid machine, ReadOnlySpan<byte> bytes)
+    {
+        lock (Gate) Volume.Write(MachineFiles.FirmwareOf(MachineFiles.DefinitionOf(MachineNamed(machine))), bytes);
+    }
+
+    /// <summary>The machines of the host by name: names need not be unique.</summary>
+    public IReadOnlyList<(Guid Id, string Name)> MachineNames()
+    {
+        lock (Gate) return [.. Machines.Where(m => !m.IsPlanned).Select(m => (m.Id, m.Name))];
+    }
+
+    /// <summary>The MAC of an adapter, as twelve hexadecimal digits, and the name of the switch that it is connected to; null where it is to none.</summary>
+    public IReadOnlyList<(string Mac, string? Switch, string? Address)> Adapters(Guid machine)
+    {
+        lock (Gate)
+        {
+            var own = MachineNamed(machine).Own;
+            return [.. own.Nics.Select(n => (n.Get(SyntheticEthernetPortSettingData.Address)!, Network.SwitchOf(own, n), GuestAddresses.TryGetValue(n.Get(SyntheticEthernetPortSettingData.Address)!, out var a) ? a.Address : null))];
+        }
     }
 
     /// <summary>What runs in a machine now; null where nothing does.</summary>

@@ -64,10 +64,15 @@ internal sealed class Catalogue(SimulatedHost host)
             .With(VirtualSystemExportSettingData.CopySnapshotConfiguration, (byte)0).With(VirtualSystemExportSettingData.CopyVmRuntimeInformation, true).With(VirtualSystemExportSettingData.CopyVmStorage, true)
             .With(VirtualSystemExportSettingData.CreateVmExportSubdirectory, true).With(VirtualSystemExportSettingData.CaptureLiveState, (byte)1);
         yield return new CimObject(DiskMergeSettingData.ClassName).With(DiskMergeSettingData.InstanceID, machine.Own.Id).With(DiskMergeSettingData.EnabledState, machine.MergesDisks ? 1u : 0u);
+        foreach (var nic in machine.State == RunState.Running && machine.HasHeartbeat ? machine.Own.Nics : [])
+            if (host.GuestAddresses.TryGetValue(nic.Get(SyntheticEthernetPortSettingData.Address)!, out var given))
+                yield return new CimObject(GuestNetworkAdapterConfiguration.ClassName).With(GuestNetworkAdapterConfiguration.InstanceID, $@"Microsoft:GuestNetwork\{name}\{machine.Own.Slot(nic).Split('\\')[0]}")
+                    .With(GuestNetworkAdapterConfiguration.IPAddresses, [given.Address, "fe80::1"]).With(GuestNetworkAdapterConfiguration.Subnets, [given.Mask, "64"])
+                    .With(GuestNetworkAdapterConfiguration.DefaultGateways, given.Gateway is null ? [] : new[] { given.Gateway }).With(GuestNetworkAdapterConfiguration.DHCPEnabled, true);
         foreach (var (component, device) in new[] { (HeartbeatComponent.ClassName, "84EAAE65-2F2E-45F5-9BB5-0E857DC8EB47"), (ShutdownComponent.ClassName, "9F8233AC-BE49-4C79-8EE3-E7E1985B2077"), (KvpExchangeComponent.ClassName, "2A34B1C2-FD73-4043-8A5B-DD2159BC743F") })
         {
             // Components other than the settings of the machine are there while it runs.
-            if (machine.State != RunState.Running) continue;
+            if (machine.State != RunState.Running || !machine.HasHeartbeat) continue;
             yield return new CimObject(component).With("CreationClassName", CimValue.Of(component)).With("DeviceID", CimValue.Of($@"Microsoft:{device}\{name}")).With("SystemCreationClassName", CimValue.Of(ComputerSystem.ClassName))
                 .With("SystemName", CimValue.Of(name)).With("OperationalStatus", CimValue.Of(new ushort[] { 2, 2 })).With("EnabledState", CimValue.Of((ushort)2));
         }

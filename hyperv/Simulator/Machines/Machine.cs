@@ -112,6 +112,8 @@ internal sealed class Machine(Guid id, Configuration own)
     /// <summary>The guest can freeze its file systems for a production checkpoint.</summary>
     public bool HasQuiescer { get; set; } = true;
     public bool AnswersShutdown { get; set; } = true;
+    /// <summary>The integration services: enabled, and heard of.</summary>
+    public bool HasHeartbeat { get; set; } = true;
 
     public string Name => Own.Settings.Get(VirtualSystemSettingData.ElementName) ?? "";
 

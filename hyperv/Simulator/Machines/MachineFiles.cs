@@ -16,6 +16,7 @@ internal sealed partial class MachineJson : JsonSerializerContext;
 
 /// <summary>
 /// The files of machines: definition (.vmcx), memory (.VMRS) and firmware state (.vmgs, second generation), in <c>Virtual Machines</c> and <c>Snapshots</c> below the machine's roots.
+/// What firmware keeps is in its file alone: it goes with checkpoints, exports and imports as that.
 /// </summary>
 internal sealed class MachineFiles(HostVolume volume)
 {
@@ -26,7 +27,7 @@ internal sealed class MachineFiles(HostVolume volume)
     public static string DefinitionOf(Machine machine, Checkpoint checkpoint) => HostPath.Join(machine.Own.Settings.Get(VirtualSystemSettingData.SnapshotDataRoot)!, SnapshotsFolder, Name(checkpoint.Id) + ".vmcx");
 
     public static string MemoryOf(string definition) => HostPath.Join(HostPath.Folder(definition), HostPath.Stem(definition) + ".VMRS");
-    private static string FirmwareOf(string definition) => HostPath.Join(HostPath.Folder(definition), HostPath.Stem(definition) + ".vmgs");
+    public static string FirmwareOf(string definition) => HostPath.Join(HostPath.Folder(definition), HostPath.Stem(definition) + ".vmgs");
 
     /// <summary>Writes what the host keeps of a machine: after every change.</summary>
     public void Keep(Machine machine)
@@ -35,18 +36,20 @@ internal sealed class MachineFiles(HostVolume volume)
         Write(DefinitionOf(machine), machine.Id, machine.Own, false, machine.Saved);
     }
 
-    public void Keep(Machine machine, Checkpoint checkpoint) => Write(DefinitionOf(machine, checkpoint), machine.Id, checkpoint.Configuration, true, checkpoint.Memory);
+    public void Keep(Machine machine, Checkpoint checkpoint) => Write(DefinitionOf(machine, checkpoint), machine.Id, checkpoint.Configuration, true, checkpoint.Memory, DefinitionOf(machine));
 
     public void Remove(string definition)
     {
         foreach (var file in new[] { definition, MemoryOf(definition), FirmwareOf(definition) }) volume.Delete(file);
     }
 
-    public void Write(string definition, Guid machine, Configuration configuration, bool isCheckpoint, SavedImage? memory)
+    /// <param name="firmware">The definition beside which its firmware state is, where there is none of its own yet.</param>
+    public void Write(string definition, Guid machine, Configuration configuration, bool isCheckpoint, SavedImage? memory, string? firmware = null)
     {
         var content = new Definition(machine, isCheckpoint, EmbeddedInstance.Write(configuration.Settings), [.. configuration.Resources.Select(EmbeddedInstance.Write)], [.. configuration.Features.Select(EmbeddedInstance.Write)]);
         volume.Write(definition, JsonSerializer.SerializeToUtf8Bytes(content, MachineJson.Default.Definition));
-        if (configuration.IsSecondGeneration) volume.Write(FirmwareOf(definition), "firmware"u8);
+        if (configuration.IsSecondGeneration && !volume.Exists(FirmwareOf(definition)))
+            volume.Write(FirmwareOf(definition), firmware is not null && volume.Exists(FirmwareOf(firmware)) ? volume.Read(FirmwareOf(firmware)) : "firmware"u8);
         if (memory is not null) volume.Write(MemoryOf(definition), JsonSerializer.SerializeToUtf8Bytes(memory, MachineJson.Default.SavedImage));
         else volume.Delete(MemoryOf(definition));
     }

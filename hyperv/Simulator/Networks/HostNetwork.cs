@@ -31,6 +31,10 @@ internal sealed class HostNetwork(SimulatedHost host)
 
     public bool HasSwitch(string? hostResource) => CimPath.TryParse(hostResource, out var path) && _switches.Exists(s => PathOf(s).Equals(path));
 
+    /// <summary>The name of the switch that an adapter is connected to; null where it is to none that is there.</summary>
+    public string? SwitchOf(Configuration own, CimObject nic) => own.Resources.Find(r => r.ClassName == EthernetPortAllocationSettingData.ClassName && SimulatedHost.ParentOf(own, r) == nic && r.Find(EthernetPortAllocationSettingData.EnabledState) != 3) is { } connection
+        && CimPath.TryParse(connection.List(EthernetPortAllocationSettingData.HostResource).FirstOrDefault(), out var path) ? _switches.Find(s => PathOf(s).Equals(path))?.Settings.Get(VirtualEthernetSwitchSettingData.ElementName) : null;
+
     /// <summary>A frame from one machine's NIC reaches another's: both are on the same switch, connected and running, and neither address is there twice among them.</summary>
     public bool Reaches(Machine from, Machine to) => Ports(from).Any(a => Ports(to).Any(b => a.Switch.Equals(b.Switch)
         && host.Machines.Where(m => !m.IsPlanned && m.State == RunState.Running).SelectMany(Ports).Where(p => p.Switch.Equals(a.Switch)).GroupBy(p => p.Mac).All(g => g.Count() == 1 || (g.Key != a.Mac && g.Key != b.Mac))));
