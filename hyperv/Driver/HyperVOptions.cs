@@ -26,6 +26,12 @@ public sealed record HyperVOptions
     /// <summary>Disk file (.vhdx) of the gateways of fences; null: weaves have networks of their own, and nothing leads into them.</summary>
     public string? GatewayImage { get; init; }
 
+    /// <summary>
+    /// Prefix of the addresses between the host and the gateways of fences, /8 to /20: 256 for each fence. Nothing else on the host may have addresses of it, nor be behind the host by them.
+    /// Two services on a host have two.
+    /// </summary>
+    public string Uplink { get; init; } = "100.64.0.0/14";
+
     /// <summary>How long a change of a machine's run state may take, 10 seconds to 2 hours.</summary>
     public TimeSpan StatePatience { get; init; } = TimeSpan.FromMinutes(5);
 
@@ -39,6 +45,7 @@ public sealed record HyperVOptions
         if (Prefix.Length is 0 or > 12 || !char.IsAsciiLetterLower(Prefix[0]) || !Prefix.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c)))
             throw Wrong(nameof(Prefix), Prefix, "Use a lower-case letter, then lower-case letters and digits, at most 12 characters.");
         if (GatewayImage is { } image && (!HostPath.IsAbsolute(image) || !HostPath.Ending(image).Equals(".vhdx", StringComparison.OrdinalIgnoreCase))) throw Wrong(nameof(GatewayImage), image, "Use the full path of a .vhdx file.");
+        if (!System.Net.IPNetwork.TryParse(Uplink, out var uplink) || uplink.BaseAddress.AddressFamily != System.Net.Sockets.AddressFamily.InterNetwork || uplink.PrefixLength is < 8 or > 20) throw Wrong(nameof(Uplink), Uplink, "Use an IPv4 prefix of /8 to /20, such as 100.64.0.0/14.");
         if (StatePatience < TimeSpan.FromSeconds(10) || StatePatience > TimeSpan.FromHours(2)) throw Wrong(nameof(StatePatience), StatePatience.ToString(), "Use 00:00:10 to 02:00:00.");
         if (CopyPatience < TimeSpan.FromMinutes(1) || CopyPatience > TimeSpan.FromHours(24)) throw Wrong(nameof(CopyPatience), CopyPatience.ToString(), "Use 00:01:00 to 1.00:00:00.");
     }

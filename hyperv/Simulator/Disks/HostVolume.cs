@@ -139,7 +139,7 @@ internal sealed class HostVolume(string root, long capacity)
         var below = (FolderExists(path) ? Below(path, true).Append(path) : [path]).ToList();
         if (below.Find(p => UseOf(p) != FileUse.None) is { } used) throw Sharing(used);
         if (FolderExists(path)) Directory.Delete(Real(path), recursive: true);
-        else File.Delete(Real(path));
+        else if (Exists(path)) File.Delete(Real(path));
         foreach (var gone in below)
             if (_marks.Remove(gone, out var mark)) mark.Names.Remove(mark);
     }

@@ -39,7 +39,33 @@ internal sealed class HostNetwork(SimulatedHost host)
     public bool Reaches(Machine from, Machine to) => Ports(from).Any(a => Ports(to).Any(b => a.Switch.Equals(b.Switch)
         && host.Machines.Where(m => !m.IsPlanned && m.State == RunState.Running).SelectMany(Ports).Where(p => p.Switch.Equals(a.Switch)).GroupBy(p => p.Mac).All(g => g.Count() == 1 || (g.Key != a.Mac && g.Key != b.Mac))));
 
-    private IEnumerable<(CimPath Switch, string Mac)> Ports(Machine machine) =>
+    /// <summary>Nobody else that runs has the same address on a switch.</summary>
+    public bool IsAlone(CimPath place, string mac) => host.Machines.Where(m => !m.IsPlanned && m.State == RunState.Running).SelectMany(Ports).Count(p => p.Switch.Equals(place) && p.Mac.Equals(mac, StringComparison.OrdinalIgnoreCase)) == 1;
+
+    /// <summary>Two machines are on one switch, the first with this address; the second, where it is given, with an adapter on which its guest has <paramref name="address"/>.</summary>
+    public bool Meet(Machine one, string mac, Machine other, string? address = null) => Ports(one).Where(a => a.Mac.Equals(mac, StringComparison.OrdinalIgnoreCase) && IsAlone(a.Switch, a.Mac))
+        .Any(a => Ports(other).Any(b => a.Switch.Equals(b.Switch) && IsAlone(b.Switch, b.Mac) && (address is null || host.GuestAddresses.GetValueOrDefault(b.Mac).Address == address)));
+
+    /// <summary>The host's own addresses on internal switches, with their networks.</summary>
+    public IEnumerable<(CimPath Switch, IPNetwork Network)> HostAddresses() =>
+        from address in _standard
+        where address.ClassName == NetIPAddress.ClassName
+        from place in _switches
+        where place.IsInternal && place.Index == address.Find(NetIPAddress.InterfaceIndex)
+        let length = address.Find(NetIPAddress.PrefixLength)!.Value
+        select (PathOf(place), new IPNetwork(Mask(IPAddress.Parse(address.Get(NetIPAddress.IPAddress)!), length), length));
+
+    /// <summary>TCP ports on which programs of the host listen.</summary>
+    public HashSet<ushort> TakenPorts { get; } = [];
+
+    /// <summary>Where a published port of the host leads; null where it is none.</summary>
+    public (string Address, int Port)? MappedTo(int port, bool udp) => _standard.Find(o => o.ClassName == NetNatStaticMapping.ClassName && o.Find(NetNatStaticMapping.ExternalPort) == port && o.Find(NetNatStaticMapping.Protocol) == (udp ? 17u : 6u)) is { } mapping
+        ? (mapping.Get(NetNatStaticMapping.InternalIPAddress)!, mapping.Find(NetNatStaticMapping.InternalPort)!.Value) : null;
+
+    /// <summary>The host translates what comes from an address.</summary>
+    public bool Translates(string address) => _standard.Exists(o => o.ClassName == NetNat.ClassName && IPNetwork.Parse(o.Get(NetNat.InternalIPInterfaceAddressPrefix)!).Contains(IPAddress.Parse(address)));
+
+    public IEnumerable<(CimPath Switch, string Mac)> Ports(Machine machine) =>
         from nic in machine.Own.Nics
         from connection in machine.Own.Resources
         where machine.State == RunState.Running && connection.ClassName == EthernetPortAllocationSettingData.ClassName && connection.Find(EthernetPortAllocationSettingData.EnabledState) != 3
@@ -120,7 +146,7 @@ internal sealed class HostNetwork(SimulatedHost host)
         return MethodReply.Done(("CmdletOutput", new[] { Identify(made) }));
     }
 
-    private static IPAddress Mask(IPAddress address, int length)
+    internal static IPAddress Mask(IPAddress address, int length)
     {
         var bytes = address.GetAddressBytes();
         for (var bit = length; bit < bytes.Length * 8; bit++) bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
@@ -152,7 +178,9 @@ internal sealed class HostNetwork(SimulatedHost host)
 
     private CimObject CreateMapping(CimObject given)
     {
-        if (!_standard.Exists(o => o.ClassName == NetNat.ClassName && o.Get(NetNat.Name) == given.Get(NetNatStaticMapping.NatName))) throw new CimException(CimStatus.NotFound, "There is no such translation.", 0x80070490);
+        if (_standard.Find(o => o.ClassName == NetNat.ClassName && o.Get(NetNat.Name) == given.Get(NetNatStaticMapping.NatName)) is not { } nat) throw new CimException(CimStatus.NotFound, "There is no such translation.", 0x80070490);
+        if (!IPAddress.TryParse(given.Get(NetNatStaticMapping.InternalIPAddress), out var target) || !IPNetwork.Parse(nat.Get(NetNat.InternalIPInterfaceAddressPrefix)!).Contains(target)) throw new CimException(CimStatus.InvalidParameter, "The address is not within the translation's prefix.", 0x80070057);
+        if (given.Find(NetNatStaticMapping.Protocol) == 6 && given.Find(NetNatStaticMapping.ExternalPort) is { } taken && TakenPorts.Contains(taken)) throw new CimException(CimStatus.Failed, "The process cannot access the file because it is being used by another process.", 0x80070020);
         if (_standard.Exists(o => o.ClassName == NetNatStaticMapping.ClassName && o.Find(NetNatStaticMapping.ExternalPort) == given.Find(NetNatStaticMapping.ExternalPort) && o.Find(NetNatStaticMapping.Protocol) == given.Find(NetNatStaticMapping.Protocol)))
             throw new CimException(CimStatus.AlreadyExists, "The port is mapped already.", 0x80070034);
         return given.With(NetNatStaticMapping.StaticMappingID, _nextMapping).With(NetNatStaticMapping.InstanceID, $"{given.Get(NetNatStaticMapping.NatName)};{_nextMapping++}").With(NetNatStaticMapping.Active, (byte)1);
