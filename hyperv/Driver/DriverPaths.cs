@@ -51,6 +51,9 @@ internal sealed class DriverPaths(HyperVOptions options, IHostFiles files)
             && (parts[2] == "layers" && FenceTag.TryCreate(parts[1], out _) && IsLayer(parts[3]) || parts[2] == "state" && FenceTag.TryCreate(parts[1], out _) || parts[1] == "memory" && SnapshotId.TryCreate(parts[2], out _));
     }
 
+    /// <summary>A path of ours as this class spells it: the host may tell another case.</summary>
+    public string Canonical(string path) => IsOurs(path) ? HostPath.Join(Environments, path[(Environments.Length + 1)..]) : path;
+
     private static bool IsLayer(string name) => name.EndsWith(LayerEnding, StringComparison.OrdinalIgnoreCase) && LayerId.TryCreate(name[..^LayerEnding.Length], out _);
 
     /// <summary>InvalidRequest for a path that is not <see cref="IsOurs"/>.</summary>

@@ -24,8 +24,14 @@ public enum AgentCondition
 /// <param name="Reason">What was heard, where it is not <see cref="AgentCondition.Answers"/>; safe to print.</param>
 public sealed record AgentFacts(AgentCondition State, string? Reason)
 {
-    /// <summary>What an administrator does about it; null where there is nothing to do.</summary>
-    public string? NextStep => State switch
+    /// <summary>What an administrator does about it; null where there is nothing to do. As of QEMU's agent, unless the driver says something else.</summary>
+    public string? NextStep
+    {
+        get => field ?? Usual;
+        init;
+    }
+
+    private string? Usual => State switch
     {
         AgentCondition.NoChannel => "Give the machine a channel org.qemu.guest_agent.0, and install qemu-guest-agent in the guest.",
         AgentCondition.NotConnected => "Install and start qemu-guest-agent in the guest.",

@@ -29,7 +29,7 @@ public sealed class PowerSwitchTests : IDisposable
 
     private async Task ChangeAsync(PowerChange change, double patience = 60, MachineRef? machine = null)
     {
-        var run = new PowerSwitch(_host.Client, new HostJobs(_host.Client, _clock), _clock).ChangeAsync([machine ?? Machine], change, TimeSpan.FromSeconds(patience), Stop);
+        var run = new DriverParts(new(new(), _host.Client, _host.Files, _clock, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance)).Power.ChangeAsync([machine ?? Machine], change, TimeSpan.FromSeconds(patience), Stop);
         await Eventually.EndsAsync(run, () => _clock.Advance(TimeSpan.FromMilliseconds(250)));
         await run;
     }

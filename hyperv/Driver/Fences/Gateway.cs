@@ -20,7 +20,7 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
     private const ushort DoNothing = 2, TurnOff = 2, NoCheckpoints = 2;
     private const string System = "ide0-0", Settings = "ide0-1";
     private readonly VirtualHardware _hardware = new(context);
-    private readonly PowerSwitch _power = new(context.Client, context.Jobs, context.Clock);
+    private readonly PowerSwitch _power = new(context, new StateChange(context.Client, context.Jobs));
 
     private string SystemDisk(FenceTag tag) => HostPath.Join(store.Folder(tag), "gateway.vhdx");
     private string SettingsDisk(FenceTag tag) => HostPath.Join(store.Folder(tag), "settings.vhdx");

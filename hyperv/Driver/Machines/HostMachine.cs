@@ -42,7 +42,8 @@ internal sealed record HostMachine(Guid Id, CimPath System, CimObject Settings, 
 {
     public string Name => Settings.Get(VirtualSystemSettingData.ElementName) ?? "";
     public OwnedMark? Mark { get; } = OwnedMark.Of(Settings);
-    public RunState RunState => MachineStates.Of(State);
+    /// <summary>A copy of ours that is saved is one that is to be paused: it has its memory, and not one instruction of it has run.</summary>
+    public RunState RunState => State == MachineStates.Saved && Mark is { Kind: MarkKind.Copy } ? RunState.Paused : MachineStates.Of(State);
     public bool IsSecondGeneration => Settings.Get(VirtualSystemSettingData.VirtualSystemSubType) == "Microsoft:Hyper-V:SubType:2";
 
     /// <summary>What the rest of the product calls it by: of a copy the UUID that was chosen for it, of any other machine Hyper-V's own id.</summary>

@@ -1,0 +1,48 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using WeaveHypervisor.HyperV.Cim;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.HyperV.Capturing;
+
+/// <summary>How machines were before a capture touched them.</summary>
+internal sealed record CaptureIntent(IReadOnlyList<MemberBefore> Members);
+
+/// <param name="Machine">Hyper-V's id.</param>
+/// <param name="Ran">It ran, and has to afterwards.</param>
+/// <param name="SnapshotType">The kind of checkpoint that the user has chosen for it (UserSnapshotType).</param>
+internal sealed record MemberBefore(Guid Machine, bool Ran, ushort SnapshotType);
+
+[JsonSerializable(typeof(CaptureIntent))]
+internal sealed partial class CaptureJson : JsonSerializerContext;
+
+/// <summary>Keeps intents of captures as <c>{Root}\work\{snapshot}\capture.json</c>: there as long as something may have to be put back.</summary>
+internal sealed class CaptureIntents(DriverContext context)
+{
+    public string FolderOf(SnapshotId snapshot) => HostPath.Join(context.Paths.Work, snapshot.Text);
+
+    private string FileOf(SnapshotId snapshot) => HostPath.Join(FolderOf(snapshot), "capture.json");
+
+    public async Task WriteAsync(SnapshotId snapshot, CaptureIntent intent, CancellationToken stop)
+    {
+        await context.Files.CreateFolderAsync(FolderOf(snapshot), stop);
+        await context.Files.WriteAsync(FileOf(snapshot), JsonSerializer.SerializeToUtf8Bytes(intent, CaptureJson.Default.CaptureIntent), stop);
+    }
+
+    /// <summary>Null where nothing was touched yet, or all was put back.</summary>
+    public async Task<CaptureIntent?> ReadAsync(SnapshotId snapshot, CancellationToken stop)
+    {
+        if (await context.Files.ReadAsync(FileOf(snapshot), stop) is not { } bytes) return null;
+        try
+        {
+            return JsonSerializer.Deserialize(bytes, CaptureJson.Default.CaptureIntent);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>With all that was exported on the way.</summary>
+    public Task RemoveAsync(SnapshotId snapshot, CancellationToken stop) => context.Files.DeleteAsync(FolderOf(snapshot), stop);
+}

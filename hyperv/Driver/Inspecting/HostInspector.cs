@@ -1,0 +1,40 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.HyperV.Inspecting;
+
+/// <summary>Facts of the host and what stands in the way, for the doctor. Everything is a finding.</summary>
+internal sealed class HostInspector(DriverContext context)
+{
+    public async Task<HostFacts> InspectAsync(CancellationToken stop)
+    {
+        var findings = new List<Finding>(await new Preflight(context.Client).RunAsync(stop));
+        var details = new Dictionary<string, string> { ["root"] = context.Paths.Root };
+        var version = "unknown";
+        try
+        {
+            var record = await context.Record.ReadAsync(stop);
+            if (record.Build.Length > 0) version = record.Build;
+            findings.Add(Tell(record));
+            details["memory"] = record.Route(context.Options.AllowOutage) is { } route ? route.ToString().ToLowerInvariant() : "none";
+            var storage = await StorageAsync(stop);
+            details["free"] = $"{storage.FreeBytes >> 30} GiB";
+        }
+        catch (WeaveException e)
+        {
+            findings.Add(new(FindingLevel.Error, "files", e.Message, e.NextStep));
+        }
+        return new("Hyper-V", version, details, findings);
+    }
+
+    /// <summary>Bytes that are free where layers are made. How many there are in all Hyper-V's files do not tell: 0.</summary>
+    public async Task<StorageFacts> StorageAsync(CancellationToken stop) =>
+        new(context.Paths.Root, await HyperVFaults.AskAsync(() => context.Files.FreeBytesAsync(context.Paths.Root, stop), "Asking for free space"), 0);
+
+    private Finding Tell(CapabilityRecord record) => (record.TestedAt, record.Route(context.Options.AllowOutage)) switch
+    {
+        (null, { } route) => new(FindingLevel.Warning, "self-test", $"It has not run on this host: memory is taken by the documented way ({route.ToString().ToLowerInvariant()}), {(route == CaptureRoute.Flat ? "for which all disks are copied" : "for which machines stand still")}.", "Run the self-test."),
+        (_, { } route) => new(FindingLevel.Ok, "self-test", $"Memory is taken by the way '{route.ToString().ToLowerInvariant()}'.", null),
+        _ => new(FindingLevel.Warning, "self-test", "No way was found by which a copy resumes from memory on this host: snapshots hold disks only.", record.Resumes.Contains(CaptureRoute.Saved) ? "Allow machines to stand still: AllowOutage." : "Update the host, and run the self-test again."),
+    };
+}

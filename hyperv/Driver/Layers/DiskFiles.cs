@@ -1,0 +1,42 @@
+using WeaveHypervisor.HyperV.Cim;
+using WeaveHypervisor.HyperV.Cim.Wrappers;
+
+namespace WeaveHypervisor.HyperV.Layers;
+
+/// <summary>What Hyper-V says of disk files, and whose names they are. Errors are <see cref="HostException"/>s and <see cref="CimException"/>s.</summary>
+internal sealed class DiskFiles(DriverContext context)
+{
+    private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(2);
+
+    /// <summary>Longest chain that is followed; a circle is longer.</summary>
+    private const int LongestChain = 200;
+
+    /// <summary>What a disk file says of itself; <see cref="HostErrorKind.NotFound"/> where it is not there.</summary>
+    public async Task<CimObject> ReadAsync(string path, CancellationToken stop)
+    {
+        var images = await context.Services.ImagesAsync(stop);
+        var outcome = await context.Jobs.RunAsync(images, ImageManagementService.GetVirtualHardDiskSettingData(path), Deadline, stop);
+        return EmbeddedInstance.Read(outcome.Answer.Get(ImageManagementService.GetVirtualHardDiskSettingDataAnswer.SettingData) ?? throw new HostException(HostErrorKind.Failed, $"Hyper-V says nothing of '{path}'"));
+    }
+
+    /// <summary>A disk file and all that it stands on, the file first.</summary>
+    public async Task<IReadOnlyList<string>> ChainAsync(string path, CancellationToken stop)
+    {
+        var chain = new List<string>();
+        for (var at = path; at is { Length: > 0 }; at = (await ReadAsync(at, stop)).Get(VirtualHardDiskSettingData.ParentPath))
+        {
+            if (chain.Count == LongestChain) throw new HostException(HostErrorKind.Damaged, $"The chain of '{path}' has no end");
+            chain.Add(at);
+        }
+        return chain;
+    }
+
+    /// <summary>True where two paths lead to one file.</summary>
+    public async Task<bool> IsSameAsync(string path, string other, CancellationToken stop) =>
+        HostPath.Comparer.Equals(path, other) || (await context.Files.NamesAsync(path, stop)).Contains(other, HostPath.Comparer);
+
+    /// <summary>The name that the rest of the product knows a file by: the layer's, where it is one of ours, else the path itself.</summary>
+    public async Task<string> NameAsync(string path, CancellationToken stop) =>
+        context.Paths.IsOurs(path) ? context.Paths.Canonical(path)
+        : (await context.Files.NamesAsync(path, stop)).Where(context.Paths.IsOurs).Select(context.Paths.Canonical).FirstOrDefault() ?? path;
+}

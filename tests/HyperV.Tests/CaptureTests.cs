@@ -1,0 +1,92 @@
+using WeaveHypervisor.Drivers;
+using WeaveHypervisor.HyperV.Cim;
+using WeaveHypervisor.HyperV.Inspecting;
+using WeaveHypervisor.HyperV.Simulator;
+using WeaveHypervisor.Model;
+
+namespace WeaveHypervisor.HyperV.Tests;
+
+/// <summary>From machines to copies that go on, by every route and on hosts that lack what a driver would like to find.</summary>
+public sealed class CaptureTests
+{
+    private static CancellationToken Stop => TestContext.Current.CancellationToken;
+
+    /// <summary>A host, and the record that its self-test would write.</summary>
+    public enum Kind { All, OnlyFiles, OnlySaved, OnlyFlat, Untested, UntestedWithOutage, NoAvhdxParents, Bare }
+
+    internal static CoreBench Bench(Kind kind, HostProfile profile = HostProfile.Server23H2, int seed = 1)
+    {
+        var full = new CapabilityRecord { TestedAt = DateTimeOffset.UnixEpoch, Build = "test", Resumes = [.. Enum.GetValues<CaptureRoute>()], SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true, Production = ProductionRequest.ByType, ExportSuspendsMerges = true, GrantsParents = true, KeepsIdentity = true };
+        var bare = new HostBehaviour { SavesPaused = false, ChecksPaused = false, HonoursDiskSnapshots = false, TakesAvhdxAsParent = false, ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false, KeepsBiosGuid = false, GrantsParents = false, SuspendsMerges = false };
+        var host = new SimulatedHostOptions { Profile = profile, Seed = seed };
+        return kind switch
+        {
+            Kind.All => new(host, full),
+            Kind.OnlyFiles => new(host with { Behaviour = new() { ExportsMemoryOfCheckpoints = false } }, full with { Resumes = [CaptureRoute.Files, CaptureRoute.Flat] }),
+            Kind.OnlySaved => new(host with { Behaviour = new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false } }, full with { Resumes = [CaptureRoute.Saved] }, outage: true),
+            Kind.OnlyFlat => new(host with { Behaviour = new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false } }, full with { Resumes = [CaptureRoute.Flat] }),
+            Kind.NoAvhdxParents => new(host with { Behaviour = new() { TakesAvhdxAsParent = false } }, full with { TakesAvhdxAsParent = false }),
+            Kind.Untested => new(host),
+            Kind.UntestedWithOutage => new(host, outage: true),
+            _ => new(host with { Behaviour = bare }, new() { TestedAt = DateTimeOffset.UnixEpoch, Build = "bare", Resumes = [CaptureRoute.Saved, CaptureRoute.Flat] }, outage: true),
+        };
+    }
+
+    public static TheoryData<Kind, HostProfile, int> Hosts()
+    {
+        var data = new TheoryData<Kind, HostProfile, int>();
+        foreach (var kind in Enum.GetValues<Kind>())
+        {
+            data.Add(kind, HostProfile.Server23H2, 1);
+            data.Add(kind, HostProfile.Server2019, 2);
+        }
+        return data;
+    }
+
+    [Theory, MemberData(nameof(Hosts))]
+    public async Task A_copy_goes_on_from_memory_beside_an_original_that_notices_nothing(Kind kind, HostProfile profile, int seed)
+    {
+        using var bench = Bench(kind, profile, seed);
+        await bench.AdoptAsync(2);
+        Assert.True(bench.Host.WriteAsGuest(bench[0], 0, 4096, "before"u8));
+        var original = bench.Host.Guest(bench[0])!;
+        var (request, result) = await bench.CaptureAsync(memory: true);
+        Assert.Equal(Consistency.Machine, result.Consistency);
+        Assert.All(result.Machines, m => Assert.Equal((RunState.Running, null, "live"), (m.RunState, m.Reason, m.Method)));
+        Assert.All(result.Machines, m => Assert.True(m.Pause > TimeSpan.Zero && m.Memory is { RamBytes: 64 << 20, StoredBytes: > 0 }));
+        Assert.Equal(["10.0.0.10"], result.Machines[0].Nics.Single().Addresses);
+        Assert.True(bench.Host.WriteAsGuest(bench[0], 0, 4096, "after!"u8));
+        var copies = await bench.PlanCopyAsync(request, result);
+        var started = await bench.Parts.Starter.RunAsync(copies, null, Stop);
+        Assert.All(started, s => Assert.Equal((RunState.Running, "whole"), (s.RunState, s.Method)));
+        Assert.All(await bench.Parts.Starter.RunAsync(copies, null, Stop), s => Assert.Equal("kept", s.Method));
+        var id = await bench.IdOfAsync(copies.Machines[0].Machine);
+        var copy = bench.Host.Guest(id)!;
+        Assert.Equal((original.Boot, false), (copy.Boot, copy.IsCorrupt));
+        Assert.Equal("before"u8, bench.Host.ReadDisk(id, 0, 4096, 6));
+        Assert.Equal("after!"u8, bench.Host.ReadDisk(bench[0], 0, 4096, 6));
+        Assert.Equal((original.Boot, false), (bench.Host.Guest(bench[0])!.Boot, bench.Host.Guest(bench[0])!.IsCorrupt));
+        Assert.Equal(bench.Context.Paths.NameSwitch(copies.Tag, copies.Networks[0]), bench.Host.Adapters(id).Single().Switch);
+        Assert.Equal(bench.Host.Adapters(bench[0]).Single().Mac, bench.Host.Adapters(id).Single().Mac);
+        Assert.True(bench.Host.WriteAsGuest(id, 0, 4096, "elsewhere"u8));
+
+        // What a user has chosen for his machines is as it was.
+        var settings = (await bench.Context.Machines.FindAsync(bench[0], Stop))!.Settings;
+        Assert.Equal((ushort)3, settings.Find(Cim.Wrappers.VirtualSystemSettingData.UserSnapshotType));
+        Assert.Empty(await bench.Host.Files.ListAsync(bench.Context.Paths.Work, true, Stop));
+        foreach (var volume in request.Machines.SelectMany(m => m.Volumes.Select(v => (m.Machine, v))))
+            Assert.Equal(volume.v.NewHead.Path, (await bench.Parts.Machines.InspectAsync(volume.Machine, Stop))!.VolumePaths[volume.v.Target], HostPath.Comparer);
+
+        // The next point of the original, and a copy of it.
+        var (second, later) = await bench.CaptureAsync(memory: true);
+        var again = await bench.PlanCopyAsync(second, later);
+        await bench.Parts.Starter.RunAsync(again, null, Stop);
+        var next = await bench.IdOfAsync(again.Machines[0].Machine);
+        Assert.Equal("after!"u8, bench.Host.ReadDisk(next, 0, 4096, 6));
+        foreach (var machine in copies.Machines.Concat(again.Machines))
+            for (var twice = 0; twice < 2; twice++) await bench.Parts.Owned.RetireAsync(machine.Machine.Uuid, Stop);
+        Assert.Equal(2, bench.Host.MachineNames().Count);
+        Assert.DoesNotContain(await bench.Parts.Owned.ListAsync(Stop), t => t.Kind == OwnedKind.Machine);
+        Assert.All(copies.Machines.SelectMany(m => m.Heads), h => Assert.NotNull(bench.Host.Files.FindAsync(h.Head.Path, Stop).Result));
+    }
+}
