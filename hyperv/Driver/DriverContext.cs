@@ -13,11 +13,14 @@ internal sealed record DriverContext(HyperVOptions Options, ICimClient Client, I
     /// <summary>Namespace of the host's own addresses and their translation.</summary>
     public const string Standard = @"root\StandardCimv2";
 
+    /// <summary>Namespace of Windows' own facts.</summary>
+    public const string Windows = @"root\cimv2";
+
     /// <summary>All calls of methods go through this.</summary>
     public HostJobs Jobs { get; } = new(Client, Clock);
     public DriverPaths Paths { get; } = new(Options, Files);
     public MachineReader Machines { get; } = new(Client, Options);
     public HostServices Services { get; } = new(Client);
     /// <summary>What this host was found to do; see <see cref="CapabilityRecord"/>.</summary>
-    public CapabilityStore Record { get; } = new(Options, Files);
+    public CapabilityStore Record => field ??= new(Options, Files, Services);
 }

@@ -8,6 +8,7 @@ namespace WeaveHypervisor.HyperV;
 /// <summary>Paths of the host's management services, of which there is one each. They are looked up once: a host does not change them.</summary>
 internal sealed class HostServices(ICimClient client)
 {
+    private string? _build;
     private readonly ConcurrentDictionary<string, CimPath> _known = new(StringComparer.Ordinal);
 
     /// <summary>Machines.</summary>
@@ -18,6 +19,10 @@ internal sealed class HostServices(ICimClient client)
     public Task<CimPath> ImagesAsync(CancellationToken stop) => FindAsync(ImageManagementService.ClassName, stop);
     /// <summary>Virtual switches.</summary>
     public Task<CimPath> SwitchesAsync(CancellationToken stop) => FindAsync(VirtualEthernetSwitchManagementService.ClassName, stop);
+
+    /// <summary>The build of Windows that the host runs ("20348"). Monthly updates do not change it.</summary>
+    public async Task<string> BuildAsync(CancellationToken stop) => _build ??= (await HyperVFaults.AskAsync(() => client.QueryAsync(DriverContext.Windows, Wql.From(Win32OperatingSystem.ClassName).ToString(), stop), "Asking for the build of Windows"))
+        .Select(o => o.Get(Win32OperatingSystem.BuildNumber)).FirstOrDefault(b => b is { Length: > 0 }) ?? throw new WeaveException(Fault.Unavailable, "Windows does not say which build it is.");
 
     /// <summary>Unavailable where the host shows no such service, which is what an account without rights sees.</summary>
     private async Task<CimPath> FindAsync(string className, CancellationToken stop)

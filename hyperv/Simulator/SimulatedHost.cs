@@ -16,6 +16,7 @@ public sealed partial class SimulatedHost
 {
     internal const string V2 = @"root\virtualization\v2";
     internal const string StandardCim = @"root\StandardCimv2";
+    internal const string Windows = @"root\cimv2";
 
     private readonly Random _random;
     private DateTimeOffset _downUntil = DateTimeOffset.MinValue;

@@ -47,6 +47,9 @@ public sealed record SimulatedHostOptions
     public HostProfile Profile { get; init; } = HostProfile.Server23H2;
     public HostBehaviour Behaviour { get; init; } = new();
 
+    /// <summary>The build of Windows, as it names itself.</summary>
+    public string Build => Profile == HostProfile.Server2019 ? "17763" : "25398";
+
     /// <summary>The host's name, as object paths have it.</summary>
     public string Name { get; init; } = "HV1";
 

@@ -5,7 +5,7 @@ namespace WeaveHypervisor.HyperV.Cim.Tests;
 /// <summary>Writes the wrappers of <c>hyperv/Cim/Wrappers</c> from the schema: for each class its name, its properties with their types, and a call for each method.</summary>
 internal static class WrapperWriter
 {
-    /// <summary>Base classes that are named in code; else only the classes of Hyper-V and of Windows' networks have wrappers.</summary>
+    /// <summary>Base classes that are named in code; else only the classes of Hyper-V, of Windows' networks and of Windows itself have wrappers.</summary>
     private static readonly string[] Bases = ["CIM_AffectedJobElement", "CIM_ConcreteJob", "CIM_ResourceAllocationSettingData"];
 
     /// <summary>Members that every class has from these are left out, but for the named ones: nobody needs them.</summary>
@@ -16,10 +16,10 @@ internal static class WrapperWriter
     private static readonly CimSchema Oldest = CimSchema.Of(HostProfile.Server2019);
 
     public static IEnumerable<(string File, string Text)> All() =>
-        from c in Newest.Classes where c.Name.StartsWith("Msvm_", StringComparison.Ordinal) || c.Name.StartsWith("MSFT_", StringComparison.Ordinal) || Bases.Contains(c.Name)
+        from c in Newest.Classes where c.Name.StartsWith("Msvm_", StringComparison.Ordinal) || c.Name.StartsWith("MSFT_", StringComparison.Ordinal) || c.Name.StartsWith("Win32_", StringComparison.Ordinal) || Bases.Contains(c.Name)
         select ($"{NameOf(c.Name)}.cs", Write(c));
 
-    public static string NameOf(string className) => className.StartsWith("CIM_", StringComparison.Ordinal) ? "Cim" + className[4..] : className[5..];
+    public static string NameOf(string className) => className.StartsWith("CIM_", StringComparison.Ordinal) ? "Cim" + className[4..] : className.StartsWith("Win32_", StringComparison.Ordinal) ? "Win32" + className[6..] : className[5..];
 
     private static string Write(CimClass c)
     {

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using WeaveHypervisor.HyperV.SelfTest;
 
 namespace WeaveHypervisor.HyperV.Inspecting;
 
@@ -36,7 +37,7 @@ public sealed record CapabilityRecord
     /// <summary>When the self-test ran; null: it did not.</summary>
     public DateTimeOffset? TestedAt { get; init; }
 
-    /// <summary>The host's build that it ran on; another one needs another test.</summary>
+    /// <summary>The host's build that it ran on ("20348"); another one needs another test. Empty where nobody asked.</summary>
     public string Build { get; init; } = "";
 
     /// <summary>Routes by which a copy was seen to resume from memory on other disks.</summary>
@@ -61,6 +62,9 @@ public sealed record CapabilityRecord
 
     /// <summary>An import keeps the BIOS GUID and serial numbers of a machine; otherwise they are put back.</summary>
     public bool KeepsIdentity { get; init; }
+
+    /// <summary>All that was asked, in its order, with what was seen: for people. Nothing is decided by it.</summary>
+    public IReadOnlyList<TrialAnswer> Answers { get; init; } = [];
 
     /// <summary>What is known of a host that was not tested: nothing.</summary>
     public static CapabilityRecord Untested { get; } = new();

@@ -34,6 +34,8 @@ internal sealed class Catalogue(SimulatedHost host)
 
     private IEnumerable<CimObject> Host()
     {
+        yield return new CimObject(Win32OperatingSystem.ClassName).With(Win32OperatingSystem.Name, @"Microsoft Windows Server Datacenter|C:\Windows|\Device\Harddisk0\Partition3").With(Win32OperatingSystem.Caption, "Microsoft Windows Server Datacenter")
+            .With(Win32OperatingSystem.BuildNumber, host.Options.Build).With(Win32OperatingSystem.Version, "10.0." + host.Options.Build);
         yield return new CimObject(ComputerSystem.ClassName).With(ComputerSystem.CreationClassName, ComputerSystem.ClassName).With(ComputerSystem.Name, host.Options.Name)
             .With(ComputerSystem.ElementName, host.Options.Name).With(ComputerSystem.EnabledState, (ushort)2).With("Caption", CimValue.Of("Hosting Computer System"));
         yield return new CimObject(VirtualSystemManagementServiceSettingData.ClassName).With(VirtualSystemManagementServiceSettingData.InstanceID, "Microsoft:VMMS")

@@ -88,7 +88,8 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
 
     private CimClass Class(string @namespace, string className)
     {
-        var known = @namespace.Equals(SimulatedHost.V2, StringComparison.OrdinalIgnoreCase) ? host.Options.HasRole : @namespace.Equals(SimulatedHost.StandardCim, StringComparison.OrdinalIgnoreCase);
+        var known = @namespace.Equals(SimulatedHost.V2, StringComparison.OrdinalIgnoreCase) ? host.Options.HasRole
+            : @namespace.Equals(SimulatedHost.StandardCim, StringComparison.OrdinalIgnoreCase) || @namespace.Equals(SimulatedHost.Windows, StringComparison.OrdinalIgnoreCase);
         if (!known) throw new CimException(CimStatus.InvalidNamespace, $"There is no namespace {@namespace}.", 0x8004100E);
         var type = host.Schema.Find(className);
         if (type is null || !type.Namespace.Equals(@namespace, StringComparison.OrdinalIgnoreCase) || (!host.Options.HasNat && type.Name.StartsWith("MSFT_NetNat", StringComparison.Ordinal)))
@@ -114,7 +115,8 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
     private CimObject Find(CimPath path, bool evenWithoutRights = false) =>
         (evenWithoutRights ? host.Catalogue.Objects() : Visible(path.Namespace)).FirstOrDefault(o => o.Reference.Equals(path)) ?? throw new CimException(CimStatus.NotFound, $"There is no {path}.", 0x80041002);
 
-    private IEnumerable<CimObject> Visible(string @namespace) => host.Options.HasRights ? host.Catalogue.Objects().Where(o => o.Reference.Namespace.Equals(@namespace, StringComparison.OrdinalIgnoreCase)) : [];
+    private IEnumerable<CimObject> Visible(string @namespace) => 
+        host.Catalogue.Objects().Where(o => o.Reference.Namespace.Equals(@namespace, StringComparison.OrdinalIgnoreCase) && (host.Options.HasRights || o.Reference.Namespace.Equals(SimulatedHost.Windows, StringComparison.OrdinalIgnoreCase)));
 
     private static bool Fits(string? wanted, string role) => wanted is null || wanted.Equals(role, StringComparison.OrdinalIgnoreCase);
 }

@@ -1,0 +1,159 @@
+using System.Globalization;
+using WeaveHypervisor.HyperV.Cim;
+using WeaveHypervisor.HyperV.Cim.Wrappers;
+using WeaveHypervisor.HyperV.Owned;
+
+namespace WeaveHypervisor.HyperV.SelfTest;
+
+/// <summary>A machine of the self-test.</summary>
+/// <param name="Disk">The file that its one disk was made with.</param>
+internal sealed record TrialMachine(Guid Id, CimPath System, string Folder, string Disk);
+
+/// <summary>
+/// Makes the self-test's own things: each bears the mark <see cref="MarkKind.Trial"/> from the call that makes it, and its files are below <see cref="Root"/>, so that <see cref="TrialSweep"/> finds all of them.
+/// Errors are <see cref="HostException"/>s, <see cref="CimException"/>s and, where the host shows nothing, <see cref="Model.WeaveException"/>s.
+/// </summary>
+internal sealed class TrialThings(DriverContext context)
+{
+    private const ushort StandardCheckpoints = 5, StartNothing = 2, TurnOffAtShutdown = 2;
+    private const ushort Differencing = 4, Dynamic = 3, Vhdx = 3;
+    private const ulong Megabytes = 64, DiskBytes = 16 << 20;
+    private static readonly CimProperty<string> SubType = ResourceAllocationSettingData.ResourceSubType;
+
+    /// <summary>Copies and saves write memory of 64 MB: minutes mean that the host is at something else, or hangs.</summary>
+    public static readonly TimeSpan Deadline = TimeSpan.FromMinutes(3);
+    private int _named;
+
+    /// <summary>Everything of the self-test is below this folder; nothing else is.</summary>
+    public static string Root(DriverContext context) => HostPath.Join(context.Options.Root, "self-test");
+
+    /// <summary>Name of all of its machines and switches.</summary>
+    public static string Name(DriverContext context) => context.Options.Prefix + "-self-test";
+
+    public DriverContext Context => context;
+
+    /// <summary>A path below <see cref="Root"/> that nothing has been at.</summary>
+    public string Fresh(string stem = "") => HostPath.Join(Root(context), $"{stem}{Interlocked.Increment(ref _named).ToString(CultureInfo.InvariantCulture)}");
+
+    public string[] Notes() => new OwnedMark(context.Options.Prefix, MarkKind.Trial, "self-test", "self-test").ToNotes();
+
+    public Task<JobOutcome> OnSystemsAsync(CimCall call, CancellationToken stop, bool readMessages = false) => RunAsync(context.Services.SystemsAsync(stop), call, stop, readMessages);
+    public Task<JobOutcome> OnSnapshotsAsync(CimCall call, CancellationToken stop) => RunAsync(context.Services.SnapshotsAsync(stop), call, stop);
+    public Task<JobOutcome> OnImagesAsync(CimCall call, CancellationToken stop) => RunAsync(context.Services.ImagesAsync(stop), call, stop);
+    public Task<JobOutcome> OnSwitchesAsync(CimCall call, CancellationToken stop) => RunAsync(context.Services.SwitchesAsync(stop), call, stop);
+
+    private async Task<JobOutcome> RunAsync(Task<CimPath> service, CimCall call, CancellationToken stop, bool readMessages = false) => await context.Jobs.RunAsync(await service, call, Deadline, stop, readMessages: readMessages);
+
+    /// <summary>What a call has made: named in its answer where it was done at once, associated to its job otherwise.</summary>
+    public async Task<CimPath> MadeAsync(JobOutcome outcome, string parameter, string className, CancellationToken stop) =>
+        outcome.Answer.Get(new CimProperty<CimPath>(parameter)) is { } named ? named
+        : outcome.Job is { } job && (await context.Jobs.ResultsAsync(job.Reference, className, stop)) is [{ } made, ..] ? made.Reference
+        : throw new HostException(HostErrorKind.Failed, $"The host does not say what it made as {className}");
+
+    /// <summary>A private switch: nothing beyond it can be reached.</summary>
+    public async Task<CimPath> SwitchAsync(CancellationToken stop) => await MadeAsync(
+        await OnSwitchesAsync(VirtualEthernetSwitchManagementService.DefineSystem(systemSettings: new CimObject(VirtualEthernetSwitchSettingData.ClassName)
+            .With(VirtualEthernetSwitchSettingData.ElementName, Name(context)).With(VirtualEthernetSwitchSettingData.Notes, Notes())), stop), "ResultingSystem", VirtualEthernetSwitch.ClassName, stop);
+
+    /// <summary>Settings of a place that are the same for machines and for what is imported: all files in one folder, nothing by itself, our mark.</summary>
+    public CimObject Placed(CimObject settings, string folder) => settings
+        .With(VirtualSystemSettingData.ElementName, Name(context)).With(VirtualSystemSettingData.Notes, Notes())
+        .With(VirtualSystemSettingData.ConfigurationDataRoot, folder).With(VirtualSystemSettingData.SnapshotDataRoot, folder).With(VirtualSystemSettingData.SuspendDataRoot, folder)
+        .With(VirtualSystemSettingData.SwapFileDataRoot, folder).With(VirtualSystemSettingData.LogDataRoot, folder).With(VirtualSystemSettingData.GuestStateDataRoot, folder)
+        .With(VirtualSystemSettingData.AutomaticStartupAction, StartNothing).With(VirtualSystemSettingData.AutomaticSnapshotsEnabled, false);
+
+    /// <summary>A machine that is off: second generation, 64 MB, one disk, one adapter with a static address on a private switch, standard checkpoints. No guest is in it.</summary>
+    /// <param name="disk">Its disk; null: a new one of 16 MB.</param>
+    public async Task<TrialMachine> MachineAsync(CancellationToken stop, string? disk = null)
+    {
+        var folder = Fresh("machine");
+        await context.Files.CreateFolderAsync(folder, stop);
+        var settings = Placed(new CimObject(VirtualSystemSettingData.ClassName), folder).With(VirtualSystemSettingData.VirtualSystemSubType, "Microsoft:Hyper-V:SubType:2")
+            .With(VirtualSystemSettingData.UserSnapshotType, StandardCheckpoints).With(VirtualSystemSettingData.AutomaticShutdownAction, TurnOffAtShutdown);
+        var system = await MadeAsync(await OnSystemsAsync(VirtualSystemManagementService.DefineSystem(systemSettings: settings), stop), "ResultingSystem", ComputerSystem.ClassName, stop);
+        var own = await SettingsAsync(system, stop);
+        var memory = (await PartsAsync(own, MemorySettingData.ClassName, stop))[0];
+        await ChangeAsync(memory, m => m.With(MemorySettingData.VirtualQuantity, Megabytes).With(MemorySettingData.Reservation, Megabytes).With(MemorySettingData.Limit, Megabytes).With(MemorySettingData.DynamicMemoryEnabled, false), stop);
+        if (disk is null)
+        {
+            disk = HostPath.Join(folder, "disk.vhdx");
+            await CreateDiskAsync(disk, null, stop);
+        }
+        var controller = await AddAsync(own, await TemplateAsync(ResourceAllocationSettingData.ClassName, "Microsoft:Hyper-V:Synthetic SCSI Controller", stop), stop);
+        var drive = await AddAsync(own, (await TemplateAsync(ResourceAllocationSettingData.ClassName, "Microsoft:Hyper-V:Synthetic Disk Drive", stop))
+            .With(ResourceAllocationSettingData.Parent, controller.ToString()).With(ResourceAllocationSettingData.AddressOnParent, "0"), stop);
+        await AddAsync(own, (await TemplateAsync(StorageAllocationSettingData.ClassName, "Microsoft:Hyper-V:Virtual Hard Disk", stop))
+            .With(StorageAllocationSettingData.Parent, drive.ToString()).With(StorageAllocationSettingData.HostResource, [disk]), stop);
+        // A locally administered address: none that the host gives out.
+        var mac = "02" + Convert.ToHexString(Guid.NewGuid().ToByteArray().AsSpan(0, 5));
+        var nic = await AddAsync(own, (await TemplateAsync(SyntheticEthernetPortSettingData.ClassName, "Microsoft:Hyper-V:Synthetic Ethernet Port", stop)).With(SyntheticEthernetPortSettingData.ElementName, "Network Adapter")
+            .With(SyntheticEthernetPortSettingData.Address, mac).With(SyntheticEthernetPortSettingData.StaticMacAddress, true)
+            .With(SyntheticEthernetPortSettingData.VirtualSystemIdentifiers, [Guid.NewGuid().ToString("B")]), stop);
+        await AddAsync(own, (await TemplateAsync(EthernetPortAllocationSettingData.ClassName, "Microsoft:Hyper-V:Ethernet Connection", stop))
+            .With(EthernetPortAllocationSettingData.Parent, nic.ToString()).With(EthernetPortAllocationSettingData.HostResource, [(await SwitchAsync(stop)).ToString()]), stop);
+        return new(Guid.Parse(system[ComputerSystem.Name.Name]!), system, folder, disk);
+    }
+
+    public async Task<CimObject> SettingsAsync(CimPath system, CancellationToken stop) =>
+        (await context.Client.AssociatorsAsync(system, SettingsDefineState.ClassName, VirtualSystemSettingData.ClassName, null, null, stop)) is [{ } settings, ..] ? settings
+        : throw new HostException(HostErrorKind.NotFound, $"{system} has no settings");
+
+    /// <summary>Components of one class of a machine's or checkpoint's settings.</summary>
+    public Task<IReadOnlyList<CimObject>> PartsAsync(CimObject settings, string className, CancellationToken stop) =>
+        context.Client.AssociatorsAsync(settings.Reference, VirtualSystemSettingDataComponent.ClassName, className, null, null, stop);
+
+    /// <summary>The disks' settings of a machine or checkpoint.</summary>
+    public async Task<IReadOnlyList<CimObject>> DisksAsync(CimObject settings, CancellationToken stop) =>
+        [.. (await PartsAsync(settings, StorageAllocationSettingData.ClassName, stop)).Where(Machines.MachineParts.IsDisk)];
+
+    public static string FileOf(CimObject disk) => disk.List(StorageAllocationSettingData.HostResource) is [{ } file, ..] ? file : throw new HostException(HostErrorKind.NotFound, "A disk names no file");
+
+    /// <summary>Sends some members of settings with the InstanceID that says which they are.</summary>
+    public Task ChangeAsync(CimObject settings, Func<CimObject, CimObject> change, CancellationToken stop)
+    {
+        var part = change(new CimObject(settings.ClassName).With(VirtualSystemSettingData.InstanceID, settings.Get(VirtualSystemSettingData.InstanceID)));
+        return OnSystemsAsync(settings.ClassName == VirtualSystemSettingData.ClassName ? VirtualSystemManagementService.ModifySystemSettings(part) : VirtualSystemManagementService.ModifyResourceSettings([part]), stop);
+    }
+
+    private async Task<CimPath> AddAsync(CimObject settings, CimObject resource, CancellationToken stop)
+    {
+        var outcome = await OnSystemsAsync(VirtualSystemManagementService.AddResourceSettings(settings.Reference, [resource]), stop);
+        return outcome.Answer.Get(VirtualSystemManagementService.AddResourceSettingsAnswer.ResultingResourceSettings) is [{ } made, ..] ? made : await MadeAsync(outcome, "", resource.ClassName, stop);
+    }
+
+    /// <summary>The settings that a new resource of a kind begins with, as the host has them.</summary>
+    private async Task<CimObject> TemplateAsync(string className, string subType, CancellationToken stop)
+    {
+        var query = Wql.From(className).Where(SubType, subType).WhereEnds(ResourceAllocationSettingData.InstanceID, @"\Default");
+        return (await context.Client.QueryAsync(DriverContext.Virtualization, query.ToString(), stop)) is [{ } template, ..] ? template : throw new HostException(HostErrorKind.NotFound, $"The host has no template of '{subType}'");
+    }
+
+    /// <summary>A new disk file: one of 16 MB, or an empty layer on a parent.</summary>
+    public Task CreateDiskAsync(string path, string? parent, CancellationToken stop)
+    {
+        var settings = new CimObject(VirtualHardDiskSettingData.ClassName).With(VirtualHardDiskSettingData.Format, Vhdx).With(VirtualHardDiskSettingData.Path, path)
+            .With(VirtualHardDiskSettingData.Type, parent is null ? Dynamic : Differencing).With(VirtualHardDiskSettingData.MaxInternalSize, parent is null ? DiskBytes : 0ul)
+            .With(VirtualHardDiskSettingData.BlockSize, 0u).With(VirtualHardDiskSettingData.LogicalSectorSize, 0u).With(VirtualHardDiskSettingData.PhysicalSectorSize, 0u).With(VirtualHardDiskSettingData.ParentPath, parent);
+        return OnImagesAsync(ImageManagementService.CreateVirtualHardDisk(settings), stop);
+    }
+
+    /// <summary>What a disk file says of itself.</summary>
+    public async Task<CimObject> ReadDiskAsync(string path, CancellationToken stop) =>
+        EmbeddedInstance.Read((await OnImagesAsync(ImageManagementService.GetVirtualHardDiskSettingData(path), stop)).Answer.Get(ImageManagementService.GetVirtualHardDiskSettingDataAnswer.SettingData)
+            ?? throw new HostException(HostErrorKind.Failed, $"The host says nothing of '{path}'"));
+
+    /// <summary>Asks for a run state and waits until it is there.</summary>
+    public async Task<JobOutcome> RequestAsync(CimPath system, ushort request, ushort state, CancellationToken stop)
+    {
+        var outcome = await context.Jobs.RunAsync(system, ComputerSystem.RequestStateChange(request), Deadline, stop, retryBusy: false);
+        await context.Jobs.WaitForAsync(system, s => s.Find(ComputerSystem.EnabledState) == state, $"State {state} of {system[ComputerSystem.Name.Name]}", Deadline, stop);
+        return outcome;
+    }
+
+    /// <summary>Makes a checkpoint and answers its settings.</summary>
+    public async Task<CimObject> CheckAsync(TrialMachine machine, CancellationToken stop, ushort type = 2)
+    {
+        var made = await MadeAsync(await OnSnapshotsAsync(VirtualSystemSnapshotService.CreateSnapshot(affectedSystem: machine.System, snapshotType: type), stop), "ResultingSnapshot", VirtualSystemSettingData.ClassName, stop);
+        return await context.Client.GetAsync(made, stop);
+    }
+}
