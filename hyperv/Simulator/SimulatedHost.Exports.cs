@@ -153,6 +153,7 @@ public sealed partial class SimulatedHost
                 Volume.Write(MachineFiles.FirmwareOf(MachineFiles.DefinitionOf(planned)), Volume.Read(MachineFiles.FirmwareOf(source)));
             var root = planned.Own.Settings.Get(VirtualSystemSettingData.ConfigurationDataRoot)!;
             planned.Own.Settings = Plan(planned.Own.Settings, planned.Id, "Microsoft:Hyper-V:System:Realized").With(VirtualSystemSettingData.ConfigurationDataRoot, root).With(VirtualSystemSettingData.ConfigurationFile, $@"{MachineFiles.MachinesFolder}\{MachineFiles.Name(planned.Id)}.vmcx");
+            if (planned.Own.IsSecondGeneration) planned.Own.Settings = planned.Own.Settings.With(VirtualSystemSettingData.GuestStateFile, $@"{MachineFiles.MachinesFolder}\{MachineFiles.Name(planned.Id)}.vmgs");
             foreach (var file in planned.Configurations.SelectMany(c => c.DiskFiles)) GrantDisk(planned, file);
             foreach (var checkpoint in planned.Checkpoints)
             {

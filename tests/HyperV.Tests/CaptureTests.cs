@@ -11,31 +11,10 @@ public sealed class CaptureTests
 {
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
-    /// <summary>A host, and the record that its self-test would write.</summary>
-    public enum Kind { All, OnlyFiles, OnlySaved, OnlyFlat, Untested, UntestedWithOutage, NoAvhdxParents, Bare }
-
-    internal static CoreBench Bench(Kind kind, HostProfile profile = HostProfile.Server23H2, int seed = 1)
+    public static TheoryData<Hosts.Kind, HostProfile, int> All()
     {
-        var full = new CapabilityRecord { TestedAt = DateTimeOffset.UnixEpoch, Build = "test", Resumes = [.. Enum.GetValues<CaptureRoute>()], SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true, Production = ProductionRequest.ByType, ExportSuspendsMerges = true, GrantsParents = true, KeepsIdentity = true };
-        var bare = new HostBehaviour { SavesPaused = false, ChecksPaused = false, HonoursDiskSnapshots = false, TakesAvhdxAsParent = false, ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false, KeepsBiosGuid = false, GrantsParents = false, SuspendsMerges = false };
-        var host = new SimulatedHostOptions { Profile = profile, Seed = seed };
-        return kind switch
-        {
-            Kind.All => new(host, full),
-            Kind.OnlyFiles => new(host with { Behaviour = new() { ExportsMemoryOfCheckpoints = false } }, full with { Resumes = [CaptureRoute.Files, CaptureRoute.Flat] }),
-            Kind.OnlySaved => new(host with { Behaviour = new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false } }, full with { Resumes = [CaptureRoute.Saved] }, outage: true),
-            Kind.OnlyFlat => new(host with { Behaviour = new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false } }, full with { Resumes = [CaptureRoute.Flat] }),
-            Kind.NoAvhdxParents => new(host with { Behaviour = new() { TakesAvhdxAsParent = false } }, full with { TakesAvhdxAsParent = false }),
-            Kind.Untested => new(host),
-            Kind.UntestedWithOutage => new(host, outage: true),
-            _ => new(host with { Behaviour = bare }, new() { TestedAt = DateTimeOffset.UnixEpoch, Build = "bare", Resumes = [CaptureRoute.Saved, CaptureRoute.Flat] }, outage: true),
-        };
-    }
-
-    public static TheoryData<Kind, HostProfile, int> Hosts()
-    {
-        var data = new TheoryData<Kind, HostProfile, int>();
-        foreach (var kind in Enum.GetValues<Kind>())
+        var data = new TheoryData<Hosts.Kind, HostProfile, int>();
+        foreach (var kind in Enum.GetValues<Hosts.Kind>())
         {
             data.Add(kind, HostProfile.Server23H2, 1);
             data.Add(kind, HostProfile.Server2019, 2);
@@ -43,10 +22,10 @@ public sealed class CaptureTests
         return data;
     }
 
-    [Theory, MemberData(nameof(Hosts))]
-    public async Task A_copy_goes_on_from_memory_beside_an_original_that_notices_nothing(Kind kind, HostProfile profile, int seed)
+    [Theory, MemberData(nameof(All))]
+    public async Task A_copy_goes_on_from_memory_beside_an_original_that_notices_nothing(Hosts.Kind kind, HostProfile profile, int seed)
     {
-        using var bench = Bench(kind, profile, seed);
+        using var bench = Hosts.Core(kind, profile, seed);
         await bench.AdoptAsync(2);
         Assert.True(bench.Host.WriteAsGuest(bench[0], 0, 4096, "before"u8));
         var original = bench.Host.Guest(bench[0])!;

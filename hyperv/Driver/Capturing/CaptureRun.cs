@@ -85,8 +85,8 @@ internal sealed class CaptureRun(DriverContext context, DiskFiles disks, LayerKe
             if (member.Route == CaptureRoute.Saved && member.Machine.State == MachineStates.Paused) member.Route = CaptureRoute.Flat;
             if (member.Route is null) member.Reason = "No way is known by which a copy would resume from memory on this host; `weave doctor` says more.";
         }
-        if (member.Machine.State == MachineStates.Paused && !record.ChecksPaused)
-            throw new WeaveException(Fault.Conflict, $"Machine '{member.Machine.Name}' is paused, and this host is not known to make checkpoints of paused machines.", "Resume it, or shut it down.");
+        if (member.Machine.State == MachineStates.Paused && record is { TestedAt: not null, ChecksPaused: false })
+            throw new WeaveException(Fault.Conflict, $"Machine '{member.Machine.Name}' is paused, and this host makes no checkpoints of paused machines.", "Resume it, or shut it down.");
         if (!request.Quiesce) return;
         if (member.Route is not null) member.Quiescing = new(QuiesceOutcome.MemoryCaptured);
         else if (member.Before == RunState.Paused) member.Quiescing = new(QuiesceOutcome.NotRunning, Reason: "It is paused.");

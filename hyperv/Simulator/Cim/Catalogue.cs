@@ -66,7 +66,7 @@ internal sealed class Catalogue(SimulatedHost host)
             .With(VirtualSystemExportSettingData.CopySnapshotConfiguration, (byte)0).With(VirtualSystemExportSettingData.CopyVmRuntimeInformation, true).With(VirtualSystemExportSettingData.CopyVmStorage, true)
             .With(VirtualSystemExportSettingData.CreateVmExportSubdirectory, true).With(VirtualSystemExportSettingData.CaptureLiveState, (byte)1);
         yield return new CimObject(DiskMergeSettingData.ClassName).With(DiskMergeSettingData.InstanceID, machine.Own.Id).With(DiskMergeSettingData.EnabledState, machine.MergesDisks ? 1u : 0u);
-        foreach (var nic in machine.State == RunState.Running && machine.HasHeartbeat ? machine.Own.Nics : [])
+        foreach (var nic in machine.State == RunState.Running ? machine.Own.Nics : [])
             if (host.GuestAddresses.TryGetValue(nic.Get(SyntheticEthernetPortSettingData.Address)!, out var given))
                 yield return new CimObject(GuestNetworkAdapterConfiguration.ClassName).With(GuestNetworkAdapterConfiguration.InstanceID, $@"Microsoft:GuestNetwork\{name}\{machine.Own.Slot(nic).Split('\\')[0]}")
                     .With(GuestNetworkAdapterConfiguration.IPAddresses, [given.Address, "fe80::1"]).With(GuestNetworkAdapterConfiguration.Subnets, [given.Mask, "64"])

@@ -23,7 +23,7 @@ public readonly record struct FileFacts(FileKind Kind, long Length, long Allocat
         {
             var file = new FileInfo(path);
             if (file.Attributes.HasFlag(FileAttributes.Directory)) return new(FileKind.Folder, 0, 0, Path.GetFullPath(path));
-            return new(FileKind.Regular, file.Length, file.Length, Path.GetFullPath(path).ToUpperInvariant());
+            return new(FileKind.Regular, file.Length, file.Length, WindowsFiles.Identify(path));
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -45,6 +45,9 @@ public abstract class DriverBench : IAsyncDisposable
     /// <summary>The first part of the names that the driver wants for copies.</summary>
     public abstract string CopyPrefix { get; }
 
+    /// <summary>An agent says how many file systems it froze. Where the hypervisor asks by itself, nobody is told.</summary>
+    public virtual bool CountsFileSystems => true;
+
     /// <summary>Port on which the guests' service answers.</summary>
     public abstract int ServicePort { get; }
 

@@ -1,0 +1,35 @@
+using WeaveHypervisor.HyperV.Cim;
+using WeaveHypervisor.HyperV.Inspecting;
+using WeaveHypervisor.HyperV.Simulator;
+
+namespace WeaveHypervisor.HyperV.Tests;
+
+/// <summary>Hosts that differ in what only a host can tell, each with the record that its self-test would write.</summary>
+public static class Hosts
+{
+    public enum Kind { All, OnlyFiles, OnlySaved, OnlyFlat, Untested, UntestedWithOutage, NoAvhdxParents, Bare }
+
+    private static readonly CapabilityRecord Full = new()
+    {
+        TestedAt = DateTimeOffset.UnixEpoch, Build = "test", Resumes = [.. Enum.GetValues<CaptureRoute>()], SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true, Production = ProductionRequest.ByType, ExportSuspendsMerges = true, GrantsParents = true, KeepsIdentity = true,
+    };
+
+    private static (HostBehaviour Behaviour, CapabilityRecord? Record, bool Outage) Of(Kind kind) => kind switch
+    {
+        Kind.All => (new(), Full, false),
+        Kind.OnlyFiles => (new() { ExportsMemoryOfCheckpoints = false }, Full with { Resumes = [CaptureRoute.Files, CaptureRoute.Flat] }, false),
+        Kind.OnlySaved => (new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false, TakesAvhdxAsParent = false }, Full with { Resumes = [CaptureRoute.Saved], TakesAvhdxAsParent = false }, true),
+        Kind.OnlyFlat => (new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false }, Full with { Resumes = [CaptureRoute.Flat] }, false),
+        Kind.NoAvhdxParents => (new() { TakesAvhdxAsParent = false }, Full with { TakesAvhdxAsParent = false }, false),
+        Kind.Untested => (new(), null, false),
+        Kind.UntestedWithOutage => (new(), null, true),
+        _ => (new() { SavesPaused = false, ChecksPaused = false, HonoursDiskSnapshots = false, TakesAvhdxAsParent = false, ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false, KeepsBiosGuid = false, GrantsParents = false, SuspendsMerges = false },
+            new() { TestedAt = DateTimeOffset.UnixEpoch, Build = "bare", Resumes = [CaptureRoute.Saved, CaptureRoute.Flat] }, true),
+    };
+
+    internal static CoreBench Core(Kind kind, HostProfile profile = HostProfile.Server23H2, int seed = 1)
+    {
+        var (behaviour, record, outage) = Of(kind);
+        return new(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage);
+    }
+}
