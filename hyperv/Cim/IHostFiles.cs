@@ -26,6 +26,12 @@ public interface IHostFiles
     /// <summary>A second name, on the same volume, for a file.</summary>
     Task LinkAsync(string existing, string link, CancellationToken stop);
 
+    /// <summary>
+    /// Puts a file in the place of another, under that one's name and with its rights, in one step; other names of what was there still lead to that. <see cref="HostErrorKind.InUse"/> where somebody has either open,
+    /// <see cref="HostErrorKind.NotFound"/> where either is not there.
+    /// </summary>
+    Task ReplaceAsync(string from, string to, CancellationToken stop);
+
     /// <summary>Deletes a file, also a read-only one, or a folder with all in it; gone already: success. <see cref="HostErrorKind.InUse"/> where somebody has it open.</summary>
     Task DeleteAsync(string path, CancellationToken stop);
 

@@ -1,13 +1,18 @@
 using WeaveHypervisor.HyperV.Agents;
 using WeaveHypervisor.HyperV.Capturing;
 using WeaveHypervisor.HyperV.Examining;
+using WeaveHypervisor.HyperV.Fences;
+using WeaveHypervisor.HyperV.Folding;
 using WeaveHypervisor.HyperV.Inspecting;
 using WeaveHypervisor.HyperV.Layers;
 using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.HyperV.Owned;
 using WeaveHypervisor.HyperV.Power;
+using WeaveHypervisor.HyperV.Returning;
 using WeaveHypervisor.HyperV.Starting;
 using WeaveHypervisor.HyperV.States;
+using WeaveHypervisor.HyperV.Traffic;
+using WeaveHypervisor.HyperV.Volumes;
 
 namespace WeaveHypervisor.HyperV;
 
@@ -38,6 +43,12 @@ internal sealed class DriverParts : IDisposable
         Starter = new(context, Switches, Disks, Copies, _importer, new CopyDefiner(context, editor, Firmware), states);
         Power = new(context, states, Copies);
         Owned = new(context, Copies, Layers);
+        var merging = new MachineLayers(context, Disks, editor);
+        Fences = new(context);
+        Endpoints = new(context);
+        Volumes = new(context);
+        Returning = new(context, Disks, merging);
+        Folding = new(context, Disks, merging, states);
     }
 
     public DiskFiles Disks { get; }
@@ -54,6 +65,16 @@ internal sealed class DriverParts : IDisposable
     public CopyStarter Starter { get; }
     public PowerSwitch Power { get; }
     public OwnedRegister Owned { get; }
+    public FenceKeeper Fences { get; }
+    public EndpointPublisher Endpoints { get; }
+    public VolumePlugger Volumes { get; }
+    public VolumeReturner Returning { get; }
+    public LayerFolder Folding { get; }
 
-    public void Dispose() => _importer.Dispose();
+    public void Dispose()
+    {
+        Endpoints.Dispose();
+        Fences.Dispose();
+        _importer.Dispose();
+    }
 }

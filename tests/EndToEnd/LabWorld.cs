@@ -35,7 +35,7 @@ public sealed class LabWorld : IAsyncLifetime
     /// <summary>The host with the lab running and nothing adopted.</summary>
     internal HostFootprint WithLab { get; private set; } = null!;
 
-    private static string Need(string variable) => System.Environment.GetEnvironmentVariable(variable) ?? throw new InvalidOperationException($"{variable} is not set; start these tests by ./run-tests.");
+    internal static string Need(string variable) => System.Environment.GetEnvironmentVariable(variable) ?? throw new InvalidOperationException($"{variable} is not set; start these tests by ./run-tests.");
 
     public async ValueTask InitializeAsync()
     {
@@ -179,15 +179,21 @@ public sealed class LabWorld : IAsyncLifetime
             await Virsh("net-destroy", network);
             await Virsh("net-undefine", network);
         }
-        foreach (var name in Ours(await Shell.RunAsync("ip", "netns", "list")))
-        {
-            foreach (var pid in (await Shell.RunAsync("ip", "netns", "pids", name.Split(' ')[0])).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)) await Shell.RunAsync("kill", pid.Trim());
-            await Shell.RunAsync("ip", "netns", "delete", name.Split(' ')[0]);
-        }
-        foreach (var table in (await Shell.RunAsync("nft", "list", "tables")).Output.Split('\n').Select(l => l.Split(' ')).Where(w => w.Length == 3 && w[2].StartsWith(Prefix, StringComparison.Ordinal)))
-            await Shell.RunAsync("nft", "delete", "table", table[1], table[2]);
+        await SweepHostAsync(Prefix);
         if (Directory.Exists(SmallPool)) await Shell.RunAsync("umount", "-q", SmallPool);
         if (Directory.Exists(Folder)) Directory.Delete(Folder, recursive: true);
+    }
+
+    /// <summary>Removes the namespaces and tables of a prefix, with the processes in them.</summary>
+    internal static async Task SweepHostAsync(string prefix)
+    {
+        foreach (var name in (await Shell.RunAsync("ip", "netns", "list")).Output.Split('\n').Select(l => l.Trim().Split(' ')[0]).Where(n => n.StartsWith(prefix, StringComparison.Ordinal)))
+        {
+            foreach (var pid in (await Shell.RunAsync("ip", "netns", "pids", name)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)) await Shell.RunAsync("kill", pid.Trim());
+            await Shell.RunAsync("ip", "netns", "delete", name);
+        }
+        foreach (var table in (await Shell.RunAsync("nft", "list", "tables")).Output.Split('\n').Select(l => l.Split(' ')).Where(w => w.Length == 3 && w[2].StartsWith(prefix, StringComparison.Ordinal)))
+            await Shell.RunAsync("nft", "delete", "table", table[1], table[2]);
     }
 }
 

@@ -41,13 +41,13 @@ internal sealed class CoreBench : IDisposable
     public static CancellationToken Stop => TestContext.Current.CancellationToken;
 
     /// <summary>Running machines on one switch, adopted.</summary>
-    public async Task AdoptAsync(int count, int generation = 2, bool running = true)
+    public async Task AdoptAsync(int count, int generation = 2, bool running = true, int disks = 2)
     {
         if (Record is not null) await Context.Record.WriteAsync(Record, Stop);
         for (var i = 0; i < count; i++)
         {
             var name = i == 0 ? "web" : "db" + i;
-            _machines.Add(Host.AddMachine(name, i == 0 ? [DiskBytes, DiskBytes] : [DiskBytes], [Lan], generation, memoryMegabytes: 64, checkpoints: 3));
+            _machines.Add(Host.AddMachine(name, [.. Enumerable.Repeat(DiskBytes, i == 0 ? disks : 1)], [Lan], generation, memoryMegabytes: 64, checkpoints: 3));
             Host.SetAddress(_machines[^1], 0, $"10.0.0.{i + 10}", gateway: "10.0.0.1");
             if (running) await Parts.Power.ChangeAsync([new(MachineName.Parse(name), name, _machines[^1])], PowerChange.Start, TimeSpan.FromMinutes(1), Stop);
         }

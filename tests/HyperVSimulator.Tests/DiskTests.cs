@@ -144,7 +144,7 @@ public sealed class DiskTests : IDisposable
             Assert.Equal(HostErrorKind.InUse, (await Assert.ThrowsAsync<HostException>(() => _bench.Host.Files.DeleteAsync(path, Bench.Stop))).Kind);
         }
         Assert.Equal(0x80070020u, await FailsAsync(ImageManagementService.MergeVirtualHardDisk(sourcePath: leaf, destinationPath: frozen)));
-        Assert.Equal(0x80070020u, await FailsAsync(ImageManagementService.GetVirtualHardDiskSettingData(path: leaf)));
+        Assert.Equal(frozen, (await InspectAsync(leaf)).Get(VirtualHardDiskSettingData.ParentPath));
         await InspectAsync(frozen);
         await ChildAsync(frozen, "child.vhdx");
     }
@@ -206,6 +206,23 @@ public sealed class DiskTests : IDisposable
         var child = await ChildAsync(At("library.vhdx"), "b.vhdx");
         await _bench.Host.Files.DeleteAsync(disk, Bench.Stop);
         await RunAsync(ImageManagementService.ValidateVirtualHardDisk(path: child));
+    }
+
+    [Fact]
+    public async Task A_file_takes_the_place_of_one_name_with_the_rights_of_what_was_there()
+    {
+        var (disk, other) = (await NewAsync(), At("other.vhdx"));
+        await RunAsync(ImageManagementService.CreateVirtualHardDisk(Disk(3, other, 8 << 20)));
+        await _bench.Host.Files.LinkAsync(disk, At("library.vhdx"), Bench.Stop);
+        await _bench.Host.Files.SetReadOnlyAsync(disk, true, Bench.Stop);
+        await _bench.Host.Files.ReplaceAsync(other, disk, Bench.Stop);
+        Assert.Equal([disk], await _bench.Host.Files.NamesAsync(disk, Bench.Stop));
+        Assert.Equal([At("library.vhdx")], await _bench.Host.Files.NamesAsync(At("library.vhdx"), Bench.Stop));
+        Assert.True((await _bench.Host.Files.FindAsync(disk, Bench.Stop))!.IsReadOnly);
+        Assert.Equal(HostErrorKind.NotFound, (await Assert.ThrowsAsync<HostException>(() => _bench.Host.Files.ReplaceAsync(other, disk, Bench.Stop))).Kind);
+        var running = await _bench.LeafAsync(await _bench.MachineAsync());
+        Assert.Equal(HostErrorKind.InUse, (await Assert.ThrowsAsync<HostException>(() => _bench.Host.Files.ReplaceAsync(disk, running, Bench.Stop))).Kind);
+        Assert.Equal(HostErrorKind.InUse, (await Assert.ThrowsAsync<HostException>(() => _bench.Host.Files.ReplaceAsync(running, disk, Bench.Stop))).Kind);
     }
 
     [Fact]

@@ -45,6 +45,17 @@ public sealed class WindowsHostFiles : IHostFiles
     public Task LinkAsync(string existing, string link, CancellationToken stop) => Try($"Linking {existing} as {link}", () =>
         CreateHardLink(link, existing, 0) ? Task.FromResult(true) : throw Failed());
 
+    public Task ReplaceAsync(string from, string to, CancellationToken stop) => Try($"Putting {from} in the place of {to}", () =>
+    {
+        // What is moved takes its own rights along.
+        var rights = new FileInfo(to).GetAccessControl();
+        rights.SetAccessRuleProtection(isProtected: rights.AreAccessRulesProtected, preserveInheritance: true);
+        new FileInfo(from).SetAccessControl(rights);
+        if (new FileInfo(to) is { IsReadOnly: true } marked) marked.IsReadOnly = false;
+        File.Move(from, to, overwrite: true);
+        return Task.FromResult(true);
+    });
+
     public Task DeleteAsync(string path, CancellationToken stop) => Try($"Deleting {path}", () =>
     {
         if (Directory.Exists(path))

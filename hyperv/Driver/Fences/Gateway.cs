@@ -17,10 +17,10 @@ namespace WeaveHypervisor.HyperV.Fences;
 internal sealed class Gateway(DriverContext context, FenceStore store)
 {
     private const ulong Megabytes = 128;
-    private const ushort DoNothing = 2, TurnOff = 2, NoCheckpoints = 2;
+    private const ushort DoNothing = 2, TurnsOff = 2, NoCheckpoints = 2;
     private const string System = "ide0-0", Settings = "ide0-1";
     private readonly VirtualHardware _hardware = new(context);
-    private readonly PowerSwitch _power = new(context, new StateChange(context.Client, context.Jobs));
+    private readonly StateChange _states = new(context.Client, context.Jobs);
 
     private string SystemDisk(FenceTag tag) => HostPath.Join(store.Folder(tag), "gateway.vhdx");
     private string SettingsDisk(FenceTag tag) => HostPath.Join(store.Folder(tag), "settings.vhdx");
@@ -45,7 +45,7 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
                 .With(VirtualSystemSettingData.ElementName, NameOf(fence.Tag)).With(VirtualSystemSettingData.VirtualSystemSubType, "Microsoft:Hyper-V:SubType:1")
                 .With(VirtualSystemSettingData.Notes, new OwnedMark(context.Options.Prefix, MarkKind.Gateway, fence.Tag.Text, $"{fence.Environment}/{fence.Weave}").ToNotes())
                 .With(VirtualSystemSettingData.ConfigurationDataRoot, folder).With(VirtualSystemSettingData.SnapshotDataRoot, folder).With(VirtualSystemSettingData.SuspendDataRoot, folder).With(VirtualSystemSettingData.SwapFileDataRoot, folder)
-                .With(VirtualSystemSettingData.AutomaticStartupAction, DoNothing).With(VirtualSystemSettingData.AutomaticShutdownAction, TurnOff)
+                .With(VirtualSystemSettingData.AutomaticStartupAction, DoNothing).With(VirtualSystemSettingData.AutomaticShutdownAction, TurnsOff)
                 .With(VirtualSystemSettingData.AutomaticSnapshotsEnabled, false).With(VirtualSystemSettingData.UserSnapshotType, NoCheckpoints)), context.Options.StatePatience, stop);
             return false;
         }, stop);
@@ -55,7 +55,7 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
         if (machine.State != MachineStates.Off && (new[] { System, Settings }.Any(t => parts.Disks.All(d => d.Target != t)) || nics.Any(n => parts.Nics.All(p => p.Mac != n.Mac || p.Connection is null))))
         {
             // What is missing can only be put in while it is off.
-            await PowerAsync(machine, PowerChange.PowerOff, stop);
+            await TurnOffAsync(machine, stop);
             machine = (await FindAsync(fence.Tag, stop))!;
         }
         if (machine.State == MachineStates.Off && parts.Find(MemorySettingData.ClassName) is { } memory && memory.Find(MemorySettingData.VirtualQuantity) != Megabytes)
@@ -63,7 +63,7 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
         await _hardware.PutDiskAsync(machine, System, SystemDisk(fence.Tag), stop);
         await _hardware.PutDiskAsync(machine, Settings, SettingsDisk(fence.Tag), stop);
         foreach (var (mac, name, place) in nics) await _hardware.PutNicAsync(machine, mac, name, place, stop);
-        await PowerAsync(machine, PowerChange.Start, stop);
+        await StartAsync(machine, stop);
     }
 
     /// <summary>What is missing of it, a sentence each.</summary>
@@ -87,7 +87,7 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
     {
         while (await FindAsync(tag, stop) is { } machine)
         {
-            await PowerAsync(machine, PowerChange.PowerOff, stop);
+            await TurnOffAsync(machine, stop);
             try
             {
                 await context.Jobs.RunAsync(await context.Services.SystemsAsync(stop), VirtualSystemManagementService.DestroySystem(machine.System), context.Options.StatePatience, stop);
@@ -136,5 +136,13 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
         }, null, null, stop);
     }
 
-    private Task PowerAsync(HostMachine machine, PowerChange change, CancellationToken stop) => _power.ChangeAsync([new(MachineName.Parse("gateway"), machine.Name, machine.Id)], change, context.Options.StatePatience, stop);
+    private async Task StartAsync(HostMachine machine, CancellationToken stop)
+    {
+        if (machine.State != MachineStates.Running) await _states.RequestAsync(machine.System, StateChange.Start, s => s == MachineStates.Running, context.Options.StatePatience, stop);
+    }
+
+    private async Task TurnOffAsync(HostMachine machine, CancellationToken stop)
+    {
+        if (machine.State != MachineStates.Off) await _states.RequestAsync(machine.System, StateChange.TurnOff, s => s == MachineStates.Off, context.Options.StatePatience, stop);
+    }
 }

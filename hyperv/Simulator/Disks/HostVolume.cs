@@ -25,6 +25,12 @@ internal sealed class HostVolume(string root, long capacity)
     {
         public bool ReadOnly { get; set; }
         public HashSet<Guid> Grants { get; } = [];
+
+        public void Take(Rights other)
+        {
+            ReadOnly = other.ReadOnly;
+            Grants.UnionWith(other.Grants);
+        }
     }
 
     private readonly Dictionary<string, Mark> _marks = new(HostPath.Comparer);
@@ -90,12 +96,25 @@ internal sealed class HostVolume(string root, long capacity)
     /// <summary>Puts one file in place of another, whose rights it gets.</summary>
     public void Replace(string path, string by)
     {
+        var (old, moved, now) = (Marked(path), Marked(by), new Mark(path));
         File.Move(Real(by), Real(path), overwrite: true);
-        _marks.Remove(by);
-        var (old, now) = (Marked(path), new Mark(path));
-        now.Share(old);
+        moved.File.Take(old.File);
+        now.Share(moved);
         old.Names.Remove(old);
+        if (moved.Names.Remove(moved)) (now.Names = moved.Names).Add(now);
+        _marks.Remove(by);
         _marks[path] = now;
+    }
+
+    /// <summary>The same for callers that are not the host itself.</summary>
+    public void Swap(string by, string path)
+    {
+        foreach (var file in (string[])[by, path])
+        {
+            if (!Exists(file)) throw NotFound(file);
+            if (UseOf(file) != FileUse.None) throw Sharing(file);
+        }
+        Replace(path, by);
     }
 
     public void CreateFolder(string folder)

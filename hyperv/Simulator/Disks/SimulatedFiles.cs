@@ -17,6 +17,8 @@ internal sealed class SimulatedFiles(SimulatedHost host) : IHostFiles
 
     public Task LinkAsync(string existing, string link, CancellationToken stop) => Do("Link", $"Linking {existing} as {link}", () => host.Volume.Link(existing, link), stop);
 
+    public Task ReplaceAsync(string from, string to, CancellationToken stop) => Do("Replace", $"Putting {from} in the place of {to}", () => host.Volume.Swap(from, to), stop);
+
     public Task DeleteAsync(string path, CancellationToken stop) => Do("Delete", $"Deleting {path}", () => host.Volume.Delete(path), stop);
 
     public Task SetReadOnlyAsync(string path, bool readOnly, CancellationToken stop) => Do("SetReadOnly", $"Marking {path}", () => host.Volume.SetReadOnly(path, readOnly), stop);

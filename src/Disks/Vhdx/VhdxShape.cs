@@ -13,8 +13,9 @@ namespace WeaveHypervisor.Disks.Vhdx;
 /// <param name="PhysicalSectorBytes">512 or 4096.</param>
 /// <param name="IsFixed">All blocks have their places from the start; only without a parent.</param>
 /// <param name="VirtualDiskId">What a guest sees as the disk's identity (SCSI page 83); null: a new one.</param>
+/// <param name="DataWriteId">What children are linked to; null: a new one. Given for a file that takes the place of one that reads the same, so that children of that stay its children.</param>
 public sealed record VhdxShape(long Capacity, string? ParentPath = null, int BlockBytes = VhdxShape.DefaultBlockBytes, int LogicalSectorBytes = 512, int PhysicalSectorBytes = 4096,
-    bool IsFixed = false, Guid? VirtualDiskId = null)
+    bool IsFixed = false, Guid? VirtualDiskId = null, Guid? DataWriteId = null)
 {
     /// <summary>What Hyper-V takes.</summary>
     public const int DefaultBlockBytes = 32 << 20;

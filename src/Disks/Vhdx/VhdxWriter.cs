@@ -230,7 +230,7 @@ public static class VhdxWriter
             var regions = shape.Regions.ToBytes().AsSpan(0, LogSector);
             Write(regions, FirstRegionTable);
             Write(regions, SecondRegionTable);
-            var header = new VhdxHeader(1, Guid.NewGuid(), Guid.NewGuid(), Guid.Empty, VhdxShape.LogLength, VhdxShape.LogOffset);
+            var header = new VhdxHeader(1, Guid.NewGuid(), shape.DataWriteId ?? Guid.NewGuid(), Guid.Empty, VhdxShape.LogLength, VhdxShape.LogOffset);
             Write(header.ToBytes(), FirstHeader);
             Write((header with { SequenceNumber = 2 }).ToBytes(), SecondHeader);
             Write(VhdxShape.Identifier(), 0);

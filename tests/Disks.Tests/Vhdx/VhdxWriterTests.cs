@@ -153,6 +153,22 @@ public sealed class VhdxWriterTests : IDisposable
     }
 
     [Fact]
+    public async Task A_file_that_takes_the_place_of_another_keeps_its_children()
+    {
+        var (parent, child) = (_folder["base.vhdx"], _folder["child.avhdx"]);
+        await VhdxWriter.CreateAsync(parent, new VhdxShape(1 << 20), default);
+        await VhdxWriter.CreateAsync(child, new VhdxShape(1 << 20, parent), default);
+        var facts = await VhdxFacts.ReadAsync(parent, default);
+        File.Delete(parent);
+        await VhdxWriter.CreateAsync(parent, new VhdxShape(1 << 20, VirtualDiskId: facts.VirtualDiskId, DataWriteId: facts.DataWriteId), default);
+        var again = await VhdxFacts.ReadAsync(parent, default);
+        Assert.Equal((facts.VirtualDiskId, facts.DataWriteId), (again.VirtualDiskId, again.DataWriteId));
+        await using var image = await VhdxImage.OpenAsync(child, default);
+        await using var right = await VhdxImage.OpenAsync(parent, default);
+        image.VerifyParent(right);
+    }
+
+    [Fact]
     public async Task Impossible_files_are_refused_and_nothing_is_left()
     {
         var parent = _folder["base.vhdx"];
