@@ -30,7 +30,9 @@ internal sealed class WeaveStore(StateEngine database) : IWeaveStore
     public Task<IReadOnlyList<Weave>> PageWeavesAsync(EnvironmentId environment, int skip, int limit, CancellationToken stop) => database.ReadAsync<IReadOnlyList<Weave>>("listing weaves", async db =>
     {
         var text = Need(environment);
-        return [.. (await db.Weaves.Where(r => r.Environment == text).OrderBy(r => r.CreatedAt).ThenBy(r => r.Id).Skip(Math.Max(0, skip)).Take(Math.Max(0, limit)).Select(r => r.Document).ToListAsync(stop).ConfigureAwait(false))
+        // Keys alone are sorted and skipped: with their documents, of kilobytes each, PostgreSQL took 20 ms for a page among 10,000 weaves.
+        var page = db.Weaves.Where(r => r.Environment == text).OrderBy(r => r.CreatedAt).ThenBy(r => r.Id).Skip(Math.Max(0, skip)).Take(Math.Max(0, limit)).Select(r => r.Id);
+        return [.. (await db.Weaves.Where(r => r.Environment == text && page.Contains(r.Id)).OrderBy(r => r.CreatedAt).ThenBy(r => r.Id).Select(r => r.Document).ToListAsync(stop).ConfigureAwait(false))
             .Select(d => StateJson.Read(d, Json.Weave))];
     });
 

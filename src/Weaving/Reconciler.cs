@@ -20,9 +20,13 @@ internal sealed class Reconciler(Bench bench, IJournal journal, EndpointPublishe
 internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPublisher publisher, Reconciliation request, CancellationToken stop)
 {
     private static readonly TimeSpan LeaseTime = TimeSpan.FromMinutes(1);
-    /// <summary>Weaves whose state is written together. An environment of thousands would otherwise wait for the disk as often.</summary>
-    private const int WrittenTogether = 50;
-    private readonly List<Weave> _changed = [];
+    /// <summary>Weaves that are looked at, and written, together. An environment of thousands would otherwise wait for the disk as often.</summary>
+    private const int Together = 50;
+    /// <summary>
+    /// Written before a fence is made whole, because it may get other outer addresses by that: without them in the store it must not pass for whole. Whoever finds this makes it whole once more,
+    /// which tells the addresses that it has.
+    /// </summary>
+    private const string Unfinished = "its fence was being made whole, and the end of that is not known";
     private readonly List<Finding> _findings = [];
     private readonly List<string> _repaired = [], _repairable = [];
     private readonly List<EnvironmentId> _busy = [];
@@ -118,27 +122,31 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
                     _findings.Add(new(FindingLevel.Error, environment.Id.Text, $"snapshot {snapshot.Id} is half deleted, and no operation is at work on it.", $"Delete it again with `weave snapshot delete {snapshot.Id}`."));
             }
             var prolonged = bench.Now;
-            foreach (var weave in weaves.Where(w => request.Weave is null || w.Id == request.Weave))
+            foreach (var part in weaves.Where(w => request.Weave is null || w.Id == request.Weave).Chunk(Together))
             {
-                await WeaveAsync(weave, layers, missing);
-                // Addresses of a fence that was made again are told once, by its making: they must not get lost with this process.
-                if (_changed.Count >= WrittenTogether || _changed is [.., var last] && last.Id == weave.Id && !last.Addresses.SequenceEqual(weave.Addresses)) await StoreAsync(lease);
+                var looked = new List<Look>(part.Length);
+                foreach (var weave in part) looked.Add(await LookAsync(weave, layers, missing));
+                if (Repairs)
+                {
+                    var announced = looked.Select(l => l.Broken is null ? l.Before : l.Before with { Drift = Dated(l.Before, [.. l.Before.Drift.Where(d => d.Text != Unfinished), new(DriftKind.Fence, Unfinished, bench.Now)]) }).ToList();
+                    await StoreAsync(looked.Select(l => l.Before), announced, lease);
+                    for (var i = 0; i < looked.Count; i++) looked[i] = await FenceAsync(looked[i]) with { Stored = announced[i] };
+                }
+                else for (var i = 0; i < looked.Count; i++) looked[i] = await FenceAsync(looked[i]);
+                await StoreAsync(looked.Select(l => l.Stored), looked.Select(l => l.After with { Drift = Dated(l.Before, l.Found) }), lease);
                 if (bench.Now - prolonged < LeaseTime / 3) continue;
                 prolonged = bench.Now;
                 // Lost (this process stood still): what the rest was read from may be old.
                 if (await journal.RenewAsync(lease, LeaseTime, stop) is not { } longer)
                 {
-                    _changed.Clear();
                     _busy.Add(environment.Id);
                     return;
                 }
                 lease = longer;
             }
-            await StoreAsync(lease);
         }
         finally
         {
-            _changed.Clear();
             await journal.ReleaseAsync(lease, CancellationToken.None);
         }
     }
@@ -154,7 +162,15 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
             "Put it back where it was, from a backup; " + (image ? "or boot from the disks of that time with `weave create --boot`, or delete the snapshot." : "or delete what needs it. A machine that still runs on it has it open: do not stop that machine before its data is safe."));
     }
 
-    private async Task WeaveAsync(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, HashSet<string> missing)
+    /// <summary>What was found of one weave.</summary>
+    /// <param name="Broken">What is missing of its fence; null where nothing is.</param>
+    private sealed record Look(Weave Before, Weave After, List<Drift> Found, string? Broken = null)
+    {
+        /// <summary>What the store has of it now.</summary>
+        public Weave Stored { get; init; } = Before;
+    }
+
+    private async Task<Look> LookAsync(Weave weave, IReadOnlyDictionary<LayerId, Layer> layers, HashSet<string> missing)
     {
         var name = $"{weave.Environment}/{weave.Id}";
         var found = new List<Drift>();
@@ -163,8 +179,7 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         {
             Add(DriftKind.Unfinished, $"it is half {(weave.State == WeaveState.Creating ? "made" : "deleted")}, and no operation is at work on it");
             _findings.Add(new(FindingLevel.Error, name, found[0].Text + ": the last one could neither finish nor undo.", $"Look at that one with `weave op list --env {weave.Environment}`, and delete the weave with `weave delete {name}`."));
-            Keep(weave, weave with { Drift = Dated(weave, found) });
-            return;
+            return new(weave, weave, found);
         }
         var machines = new List<WeaveMachine>();
         var stops = new List<Drift>();
@@ -202,37 +217,33 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
                 found.Add(drift);
             }
         var changed = weave with { Machines = machines, State = weave.State == WeaveState.Failed ? weave.State : Adoption.MainState.Of([.. machines.Select(m => m.RunState)]) };
-        if (!weave.IsMain) changed = await FenceAsync(changed, found);
-        Keep(weave, changed with { Drift = Dated(weave, found) });
+        if (weave.IsMain) return new(weave, changed, found);
+        var broken = await bench.Driver.InspectFenceAsync(Fences.SpecOf(changed), stop);
+        return new(weave, changed, found, broken.Count > 0 ? string.Join("; ", broken) : weave.Drift.Any(d => d.Text == Unfinished) ? Unfinished : null);
     }
 
-    /// <summary>Looks at the fence; made whole, it may have other outer addresses than before.</summary>
-    private async Task<Weave> FenceAsync(Weave weave, List<Drift> found)
+    /// <summary>Makes a fence whole that is not; it may have other outer addresses than before.</summary>
+    private async Task<Look> FenceAsync(Look look)
     {
-        var name = $"{weave.Environment}/{weave.Id}";
-        var broken = await bench.Driver.InspectFenceAsync(Fences.SpecOf(weave), stop);
-        if (broken.Count == 0) return weave;
-        var text = $"its fence is not whole: {string.Join("; ", broken)}";
-        var addresses = weave.Addresses;
-        if (!await MendAsync(name, text + ".", "made whole", "make whole", $"the fence of {name}: {string.Join("; ", broken)}", async () => addresses = (await bench.Driver.MakeFenceAsync(Fences.SpecOf(weave), stop)).Addresses, $"weave repair {name}"))
-            found.Add(new(DriftKind.Fence, text, bench.Now));
-        return weave with { Addresses = addresses };
+        if (look.Broken is not { } broken) return look;
+        var text = broken == Unfinished ? broken : $"its fence is not whole: {broken}";
+        var name = $"{look.Before.Environment}/{look.Before.Id}";
+        var addresses = look.After.Addresses;
+        if (!await MendAsync(name, text + ".", "made whole", "make whole", $"the fence of {name}: {broken}", async () => addresses = (await bench.Driver.MakeFenceAsync(Fences.SpecOf(look.After), stop)).Addresses, $"weave repair {name}"))
+            look.Found.Add(new(DriftKind.Fence, text, bench.Now));
+        return look with { After = look.After with { Addresses = addresses } };
     }
 
-    private async Task StoreAsync(Lease lease)
+    /// <summary>Writes those that are not what the store has.</summary>
+    private async Task StoreAsync(IEnumerable<Weave> stored, IEnumerable<Weave> wanted, Lease lease)
     {
-        if (_changed.Count == 0) return;
-        await bench.Store.CommitAsync(new StoreChange { PutWeaves = [.. _changed] }, lease, stop);
-        _changed.Clear();
+        var changed = stored.Zip(wanted).Where(w => !IsSame(w.First, w.Second)).Select(w => w.Second).ToList();
+        if (changed.Count > 0) await bench.Store.CommitAsync(new StoreChange { PutWeaves = changed }, lease, stop);
     }
 
-    /// <summary>Notes what is to be written of a weave, if anything of it is new.</summary>
-    private void Keep(Weave before, Weave after)
-    {
-        if (after.State == before.State && after.Drift.SequenceEqual(before.Drift) && after.Addresses.SequenceEqual(before.Addresses)
-            && after.Machines.Select(m => (m.RunState, m.MemoryFrom)).SequenceEqual(before.Machines.Select(m => (m.RunState, m.MemoryFrom)))) return;
-        _changed.Add(after);
-    }
+    /// <summary>Nothing that a look can change differs.</summary>
+    private static bool IsSame(Weave one, Weave other) => one.State == other.State && one.Drift.SequenceEqual(other.Drift) && one.Addresses.SequenceEqual(other.Addresses)
+        && one.Machines.Select(m => (m.RunState, m.MemoryFrom)).SequenceEqual(other.Machines.Select(m => (m.RunState, m.MemoryFrom)));
 
     /// <summary>What was found before keeps the time at which it was found first.</summary>
     private static IReadOnlyList<Drift> Dated(Weave before, IEnumerable<Drift> found) => [.. found.Select(d => before.Drift.FirstOrDefault(d.IsSame) ?? d)];

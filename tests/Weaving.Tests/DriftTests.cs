@@ -190,6 +190,37 @@ public sealed class DriftTests
     }
 
     [Fact]
+    public async Task A_service_that_ends_right_after_it_made_fences_again_at_other_addresses_knows_them_after_its_next_start()
+    {
+        await using var world = await WithLabAsync();
+        await world.CreateAsync("one");
+        await world.CreateAsync("two");
+        await world.CreateAsync("three");
+        await world.RouteAsync("two", listen: 8081);
+        await world.DeleteAsync("one", withSnapshots: true);
+        var before = (await world.WeaveAsync("two")).Addresses;
+        world.Host.Reboot();
+        world.Restart();
+        // Both fences are made, and then the process is gone before anything is written.
+        world.Process.Calls.Counts = boundary => boundary == "driver.MakeFenceAsync after";
+        world.Process.Calls.Arm(dieAt: 1);
+        await Task.WhenAny(world.Weaver.ReconcileAsync(new(RepairMode.Restore), default), world.Process.Calls.Died);
+        Assert.True(world.Process.Calls.Died.IsCompleted);
+        world.Restart();
+        // Looking alone makes nothing whole, and does not take it for whole either.
+        Assert.Contains((await LookAsync(world)).Repairable, r => r.Contains("the fence of lab/two", StringComparison.Ordinal));
+        Assert.Single((await world.WeaveAsync("two")).Drift, d => d.Kind == DriftKind.Fence);
+        var report = await world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
+        Assert.Equal(2, report.Repaired.Count(r => r.Contains("the fence of", StringComparison.Ordinal)));
+        var two = await world.WeaveAsync("two");
+        Assert.NotEqual(before, two.Addresses);
+        Assert.DoesNotContain(two.Drift, d => d.Kind == DriftKind.Fence);
+        await world.PowerAsync("two", WeavePower.Start);
+        Assert.Equal(Web, world.Host.AskPort(8081)!.Machine);
+        await world.CheckAsync();
+    }
+
+    [Fact]
     public async Task After_a_reboot_of_the_host_all_is_made_whole_by_the_start_of_the_service_and_what_stopped_stays_told()
     {
         await using var world = await PastAsync();

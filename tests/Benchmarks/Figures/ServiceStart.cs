@@ -30,13 +30,13 @@ internal sealed class ServiceStart : IFigure
             var secret = TokenSecret.New();
             bench.Log($"P11: {Weaves} weaves into {name}");
             await FillAsync(connection is null ? new() { SqlitePath = Path.Combine(folder, "weave.db") } : new() { PostgresConnection = connection }, secret, stop);
-            List<double> starts = [], lists = [];
+            List<double> starts = [], lists = [], rested = [];
             for (var turn = 0; turn < bench.Repetitions; turn++)
             {
                 var port = FreePort();
                 var clock = Stopwatch.StartNew();
                 using var process = Process.Start(Settings(folder, connection, port))!;
-                _ = process.StandardError.ReadToEndAsync(stop);
+                var compared = ComparedAsync(process.StandardError, stop);
                 using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}")) };
                 http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", secret);
                 try
@@ -54,16 +54,10 @@ internal sealed class ServiceStart : IFigure
                         }
                     }, TimeSpan.FromMinutes(2), TimeSpan.FromMilliseconds(20), stop);
                     starts.Add(clock.Elapsed.TotalSeconds);
-                    for (var page = 0; page < 50; page++)
-                    {
-                        // Every part of the list in turn, the last one too.
-                        var from = (turn * 50 + page) * 7 % (Weaves / PageSize) * PageSize;
-                        var began = Stopwatch.GetTimestamp();
-                        var text = await http.GetStringAsync(string.Create(CultureInfo.InvariantCulture, $"/api/v1/environments/lab/weaves?limit={PageSize}&pageToken={from}"), stop);
-                        // The first one of a process compiles what it runs through.
-                        if (page > 0) lists.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
-                        if (!text.Contains($"\"w{from + 1:00000}\"", StringComparison.Ordinal)) throw new InvalidOperationException($"the page from {from} on is another one");
-                    }
+                    // The first one of a process compiles what it runs through.
+                    lists.AddRange((await PagesAsync(http, turn, stop)).Skip(1));
+                    await compared;
+                    rested.AddRange(await PagesAsync(http, turn, stop));
                 }
                 finally
                 {
@@ -71,11 +65,39 @@ internal sealed class ServiceStart : IFigure
                     await process.WaitForExitAsync(CancellationToken.None);
                 }
             }
-            var (ready, listed) = (new Samples(starts), new Samples(lists));
+            var (ready, busy, listed) = (new Samples(starts), new Samples(lists), new Samples(rested));
             rows.Add(new($"start to ready, {name}", "s", ready, Check: new("median", ready.Median, Sense.AtMost, 2, "s"), Note: "process start to the first 200 of /readyz, looked at every 20 ms; simulated hypervisor"));
-            rows.Add(new($"list_weaves, a page of {PageSize}, {name}", "ms", listed, Check: new("p99", listed.P99, Sense.AtMost, 20, "ms"), Note: "by HTTP on a warm connection, while the service compares the host with the store as it does after each start; without each process's first"));
+            rows.Add(new($"list_weaves, a page of {PageSize}, {name}", "ms", listed, Check: new("p99", listed.P99, Sense.AtMost, 20, "ms"), Note: "by HTTP on a warm connection"));
+            rows.Add(new($"the same right after the start, {name}", "ms", busy, Check: new("p99", busy.P99, Sense.AtMost, 20, "ms"), Note: "while the service makes 10,000 fences again, because this simulated host loses them with each process; without each process's first"));
         }
         return rows;
+    }
+
+    /// <summary>The time that each of 50 pages takes, from every part of the list in turn, the last one too.</summary>
+    private static async Task<List<double>> PagesAsync(HttpClient http, int turn, CancellationToken stop)
+    {
+        List<double> times = [];
+        for (var page = 0; page < 50; page++)
+        {
+            var from = (turn * 50 + page) * 7 % (Weaves / PageSize) * PageSize;
+            var began = Stopwatch.GetTimestamp();
+            var text = await http.GetStringAsync(string.Create(CultureInfo.InvariantCulture, $"/api/v1/environments/lab/weaves?limit={PageSize}&pageToken={from}"), stop);
+            times.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
+            if (!text.Contains($"\"w{from + 1:00000}\"", StringComparison.Ordinal)) throw new InvalidOperationException($"the page from {from} on is another one");
+        }
+        return times;
+    }
+
+    /// <summary>Ends when a service has said that it has compared the host with the store; reads on, so that it is never held up by what it says.</summary>
+    private static async Task ComparedAsync(StreamReader said, CancellationToken stop)
+    {
+        while (await said.ReadLineAsync(stop) is { } line)
+            if (line.Contains("Host compared with the store", StringComparison.Ordinal))
+            {
+                _ = said.ReadToEndAsync(stop);
+                return;
+            }
+        throw new InvalidOperationException("the service has ended without having compared the host with the store");
     }
 
     private static ProcessStartInfo Settings(string folder, string? postgres, int port)
