@@ -9,7 +9,7 @@ public sealed class SimulatorDriverTests : DriverContract
 {
     protected override DriverBench NewBench() => new SimulatorBench();
 
-    private sealed class SimulatorBench : DriverBench
+    internal sealed class SimulatorBench : DriverBench
     {
         private readonly SimulatedHost _host = new();
 
@@ -86,4 +86,12 @@ public sealed class SimulatorDriverTests : DriverContract
 
         private static GuestAnswer? Answer(SimulatedAnswer? answer) => answer is null ? null : new(answer.Nonce, answer.Orders);
     }
+}
+
+/// <summary>Exports and imports of the simulator: an image is a text file of the lines that guests wrote.</summary>
+public sealed class SimulatorTransferTests : TransferContract
+{
+    protected override DriverBench NewBench() => new SimulatorDriverTests.SimulatorBench();
+
+    protected override async Task<bool> HoldsAsync(string image, string order, CancellationToken stop) => (await File.ReadAllLinesAsync(image, stop)).Contains(order);
 }

@@ -265,7 +265,7 @@ public class LibvirtBench : DriverBench
         }
     }
 
-    private protected static async Task<string> RunAsync(string? input, CancellationToken stop, params string[] line)
+    internal static async Task<string> RunAsync(string? input, CancellationToken stop, params string[] line)
     {
         var start = new ProcessStartInfo(line[0]) { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true };
         foreach (var argument in line.Skip(1)) start.ArgumentList.Add(argument);
