@@ -13,22 +13,24 @@ internal sealed class CloneTime : IFigure
 
     public async Task<IReadOnlyList<Row>> MeasureAsync(Bench bench, CancellationToken stop)
     {
-        List<Row> past = [], now = [];
+        List<Row> past = [], weave = [], now = [];
         CopyTurns? before = null;
         foreach (var mib in bench.Sizes)
         {
             var t = await CopyTurns.OfAsync(mib, bench, stop);
             var top = mib == bench.Largest;
             past.Add(new($"from the past, {CopyTurns.Size(mib)}", "ms", t.Past, Beside, t.ByHand, top ? Check.Faster(t.Past, t.ByHand, 8) : null, "steps in ms: " + t.PastSteps));
+            weave.Add(new($"from now of a weave, {CopyTurns.Size(mib)}", "ms", t.OfWeave, Beside, t.ByHand, top ? Check.Faster(t.OfWeave, t.ByHand, 8) : null, "takes a durable snapshot of a running copy first; steps in ms: " + t.OfWeaveSteps));
             now.Add(new($"from now, {CopyTurns.Size(mib)}", "ms", t.Now, Beside, t.ByHand, top ? Check.Faster(t.Now, t.ByHand, 8) : null, "takes a durable snapshot first; steps in ms: " + t.NowSteps));
             if (before is { } b)
             {
                 past[^1] = Growing(past[^1], b.ByHand.Median / b.Past.Median, t.ByHand.Median / t.Past.Median);
+                weave[^1] = Growing(weave[^1], b.ByHand.Median / b.OfWeave.Median, t.ByHand.Median / t.OfWeave.Median);
                 now[^1] = Growing(now[^1], b.ByHand.Median / b.Now.Median, t.ByHand.Median / t.Now.Median);
             }
             before = t;
         }
-        return [.. past, .. now];
+        return [.. past, .. weave, .. now];
     }
 
     private static Row Growing(Row row, double small, double large) => row with { Note = $"ratio {Numbers.Text(large)} {(large > small ? "grows from" : "DOES NOT GROW FROM")} {Numbers.Text(small)}; {row.Note}" };
@@ -49,6 +51,7 @@ internal sealed class RamIndependence : IFigure
         return
         [
             Of($"from the past, {size}", large.Past, small.Past),
+            Of($"from now of a weave, {size}", large.OfWeave, small.OfWeave),
             Of($"from now, {size}", large.Now, small.Now) with { Note = "QEMU sends all used RAM once for the snapshot that this begins with" },
             new($"virsh, {size}", "ms", large.ByHand, "the same at 256 MiB", small.ByHand),
         ];

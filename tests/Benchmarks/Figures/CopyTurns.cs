@@ -7,13 +7,14 @@ namespace WeaveHypervisor.Benchmarks.Figures;
 /// <summary>Copies of a machine of one size, by turns with the same work by hand: what P1, P2, P3 and P6 read.</summary>
 internal sealed class CopyTurns(int mib)
 {
-    private readonly List<double> _past = [], _now = [], _byHand = [], _create = [], _bare = [], _ram = [], _rest = [], _ramByHand = [], _restByHand = [];
-    private readonly Dictionary<string, List<double>> _pastSteps = [], _nowSteps = [];
+    private readonly List<double> _past = [], _now = [], _ofWeave = [], _byHand = [], _create = [], _bare = [], _ram = [], _rest = [], _ramByHand = [], _restByHand = [];
+    private readonly Dictionary<string, List<double>> _pastSteps = [], _nowSteps = [], _ofWeaveSteps = [];
 
     public int MiB => mib;
-    /// <summary>Ms from request to first reply: from a snapshot of the past; from now, which takes a snapshot first.</summary>
+    /// <summary>Ms from request to first reply: from a snapshot of the past; from now, which takes a snapshot first, of the adopted machine and of a running weave of it.</summary>
     public Samples Past => new(_past);
     public Samples Now => new(_now);
+    public Samples OfWeave => new(_ofWeave);
     public Samples ByHand => new(_byHand);
     /// <summary>Ms that libvirt takes to create the copy's machine, within a weave and bare.</summary>
     public Samples Create => new(_create);
@@ -25,6 +26,7 @@ internal sealed class CopyTurns(int mib)
     /// <summary>Medians of the operation's steps.</summary>
     public string PastSteps => Text(_pastSteps);
     public string NowSteps => Text(_nowSteps);
+    public string OfWeaveSteps => Text(_ofWeaveSteps);
 
     public static Task<CopyTurns> OfAsync(int mib, Bench bench, CancellationToken stop) => bench.Stage.OnceAsync($"copies of {mib} MiB", async () =>
     {
@@ -62,6 +64,9 @@ internal sealed class CopyTurns(int mib)
         _ram.Add(memory.Ram);
         _rest.Add(memory.Rest);
         _bare.Add(await Hosts.ByHand.CreateAsync([copy.Domain(machine.Role)], bench.Folder, stop));
+        copy = await lab.Product.CopyAsync(environment, "second", null, machine.Role, stop, source: "past");
+        Take(copy, nonce, _ofWeave, _ofWeaveSteps);
+        await lab.Product.DeleteWeaveAsync(environment, "second", false, stop);
         await lab.Product.DeleteWeaveAsync(environment, "past", false, stop);
 
         copy = await lab.Product.CopyAsync(environment, "now", null, machine.Role, stop);

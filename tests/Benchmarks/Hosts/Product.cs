@@ -96,10 +96,11 @@ public sealed class Product : IAsyncDisposable
 
     /// <summary>Makes a copy and waits until <paramref name="machine"/> of it answers.</summary>
     /// <param name="snapshot">Null: from now.</param>
-    public async Task<Copy> CopyAsync(string environment, string weave, string? snapshot, string machine, CancellationToken stop)
+    /// <param name="source">The weave whose present it is from; null: the active one.</param>
+    public async Task<Copy> CopyAsync(string environment, string weave, string? snapshot, string machine, CancellationToken stop, string? source = null)
     {
         var clock = Stopwatch.StartNew();
-        var done = await DoAsync(_client.CreateWeaveAsync(environment, new CreateWeaveBody { WeaveId = weave, SnapshotId = snapshot }, stop), stop);
+        var done = await DoAsync(_client.CreateWeaveAsync(environment, new CreateWeaveBody { WeaveId = weave, SnapshotId = snapshot, SourceWeave = source }, stop), stop);
         var made = clock.Elapsed.TotalMilliseconds;
         var said = await Guests.FirstReplyAsync(Copy.AddressOf(done.Result, machine), TimeSpan.FromSeconds(60), stop);
         return new(environment, weave, done, clock.Elapsed.TotalMilliseconds, clock.Elapsed.TotalMilliseconds - made, said);
