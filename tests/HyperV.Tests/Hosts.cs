@@ -1,6 +1,8 @@
+using WeaveHypervisor.Conformance.Drivers;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Inspecting;
 using WeaveHypervisor.HyperV.Simulator;
+using WeaveHypervisor.HyperV.Tests.Conformance;
 
 namespace WeaveHypervisor.HyperV.Tests;
 
@@ -11,7 +13,7 @@ public static class Hosts
 
     private static readonly CapabilityRecord Full = new()
     {
-        TestedAt = DateTimeOffset.UnixEpoch, Build = "test", Resumes = [.. Enum.GetValues<CaptureRoute>()], SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true, Production = ProductionRequest.ByType, ExportSuspendsMerges = true, GrantsParents = true, KeepsIdentity = true,
+        TestedAt = DateTimeOffset.UnixEpoch, Resumes = [.. Enum.GetValues<CaptureRoute>()], SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true, Production = ProductionRequest.ByType, ExportSuspendsMerges = true, GrantsParents = true, KeepsIdentity = true,
     };
 
     private static (HostBehaviour Behaviour, CapabilityRecord? Record, bool Outage) Of(Kind kind) => kind switch
@@ -24,12 +26,18 @@ public static class Hosts
         Kind.Untested => (new(), null, false),
         Kind.UntestedWithOutage => (new(), null, true),
         _ => (new() { SavesPaused = false, ChecksPaused = false, HonoursDiskSnapshots = false, TakesAvhdxAsParent = false, ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false, KeepsBiosGuid = false, GrantsParents = false, SuspendsMerges = false },
-            new() { TestedAt = DateTimeOffset.UnixEpoch, Build = "bare", Resumes = [CaptureRoute.Saved, CaptureRoute.Flat] }, true),
+            new() { TestedAt = DateTimeOffset.UnixEpoch, Resumes = [CaptureRoute.Saved, CaptureRoute.Flat] }, true),
     };
 
     internal static CoreBench Core(Kind kind, HostProfile profile = HostProfile.Server23H2, int seed = 1)
     {
         var (behaviour, record, outage) = Of(kind);
         return new(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage);
+    }
+
+    internal static DriverBench Driver(Kind kind, HostProfile profile, int seed)
+    {
+        var (behaviour, record, outage) = Of(kind);
+        return new HyperVBench(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage);
     }
 }

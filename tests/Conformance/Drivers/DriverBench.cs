@@ -48,6 +48,9 @@ public abstract class DriverBench : IAsyncDisposable
     /// <summary>An agent says how many file systems it froze. Where the hypervisor asks by itself, nobody is told.</summary>
     public virtual bool CountsFileSystems => true;
 
+    /// <summary>A running machine's head can be put on another layer; where it cannot, that is refused (Conflict).</summary>
+    public virtual bool PullsUnderRunningMachines => true;
+
     /// <summary>Port on which the guests' service answers.</summary>
     public abstract int ServicePort { get; }
 

@@ -515,6 +515,14 @@ public abstract partial class DriverContract
         await stage.Driver.RetireAsync(copy.Machines[0].Machine, Stop);
 
         var pull = new FoldRequest { Defined = stage[0], DefinedTarget = target, Machine = stage[0], Target = target, Layer = layers[4], IsHead = true, Between = [merged.Layer, layers[3]], Parent = layers[0] };
+        if (!bench.PullsUnderRunningMachines)
+        {
+            Assert.Equal(Fault.Conflict, await FaultOf(() => stage.Driver.FoldAsync(pull, null, Stop)));
+            Assert.False((await stage.Driver.EndFoldAsync(pull, Stop)).Done);
+            Assert.Equal(["one", "two", "three", "four", "five"], (await bench.AskAsync(stage.AddressOf(0), true, Stop))!.Orders);
+            await stage.ReturnAllAsync();
+            return;
+        }
         for (var twice = 0; twice < 2; twice++) await stage.FoldAsync(pull);
         var present = await bench.AskAsync(stage.AddressOf(0), true, Stop);
         Assert.Equal((nonce, "one,two,three,four,five"), (present!.Nonce, string.Join(",", present.Orders)));
