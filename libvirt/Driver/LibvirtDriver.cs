@@ -103,8 +103,8 @@ public sealed class LibvirtDriver : IHypervisorDriver, IMachineExports, IMachine
 
     public MachineShape Describe(MachineBlueprint machine) => MachineTeller.Describe(machine);
     public Task<StorageFacts> InspectFolderAsync(string folder, CancellationToken stop) => ImageExporter.InspectFolderAsync(folder, stop);
-    public Task<long> MeasureImageAsync(LayerRef layer, CancellationToken stop) => ImageExporter.MeasureAsync(layer, stop);
-    public Task WriteImageAsync(LayerRef layer, string path, IProgress<Progress>? progress, CancellationToken stop) => _images.WriteAsync(layer, path, progress, stop);
+    public Task<long> MeasureImageAsync(LayerRef layer, DiskFormat format, CancellationToken stop) => ImageExporter.MeasureAsync(layer, format, stop);
+    public Task WriteImageAsync(LayerRef layer, DiskFormat format, string path, IProgress<Progress>? progress, CancellationToken stop) => _images.WriteAsync(layer, format, path, progress, stop);
 
     public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => _context.Paths.PlaceImport(environment, machine, volume);
     public Task PrepareImportAsync(string path, CancellationToken stop) => _imports.PrepareAsync(path, stop);

@@ -14,14 +14,16 @@ public interface IMachineExports
     Task<StorageFacts> InspectFolderAsync(string folder, CancellationToken stop);
 
     /// <summary>Bytes that an image made by <see cref="WriteImageAsync"/> takes at most. The layer may be a live one: the answer is then an estimate.</summary>
-    Task<long> MeasureImageAsync(LayerRef layer, CancellationToken stop);
+    /// <param name="format">As there.</param>
+    Task<long> MeasureImageAsync(LayerRef layer, DiskFormat format, CancellationToken stop);
 
     /// <summary>
-    /// Writes an image that stands alone (qcow2, version 3, compressed, no backing file) and reads as the frozen <paramref name="layer"/> with all below it. 0600, the service's own, synced. A file of that
+    /// Writes an image that stands alone (no backing file, no parent) and reads as the frozen <paramref name="layer"/> with all below it. 0600, the service's own, synced. A file of that
     /// path is replaced; after an error or cancellation there is none. Machines that have the layer open run on.
     /// </summary>
+    /// <param name="format">Qcow2: version 3, compressed. Vhdx: dynamic, with blocks of 1 MiB. Refused (InvalidRequest): others.</param>
     /// <param name="path">In a folder that is there, outside the driver's own tree.</param>
-    Task WriteImageAsync(LayerRef layer, string path, IProgress<Progress>? progress, CancellationToken stop);
+    Task WriteImageAsync(LayerRef layer, DiskFormat format, string path, IProgress<Progress>? progress, CancellationToken stop);
 }
 
 public enum FirmwareKind { Bios, Uefi }

@@ -102,8 +102,8 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     private IMachineExports Exports => inner.Facet<IMachineExports>()!;
     public MachineShape Describe(MachineBlueprint machine) => Exports.Describe(machine);
     public Task<StorageFacts> InspectFolderAsync(string folder, CancellationToken stop) => Run(() => Exports.InspectFolderAsync(folder, stop), stop);
-    public Task<long> MeasureImageAsync(LayerRef layer, CancellationToken stop) => Run(() => Exports.MeasureImageAsync(layer, stop), stop);
-    public Task WriteImageAsync(LayerRef layer, string path, IProgress<Progress>? progress, CancellationToken stop) => Run(() => Exports.WriteImageAsync(layer, path, progress, stop), stop);
+    public Task<long> MeasureImageAsync(LayerRef layer, DiskFormat format, CancellationToken stop) => Run(() => Exports.MeasureImageAsync(layer, format, stop), stop);
+    public Task WriteImageAsync(LayerRef layer, DiskFormat format, string path, IProgress<Progress>? progress, CancellationToken stop) => Run(() => Exports.WriteImageAsync(layer, format, path, progress, stop), stop);
 
     private IMachineImports Imports => inner.Facet<IMachineImports>()!;
     public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => Imports.PlaceImport(environment, machine, volume);

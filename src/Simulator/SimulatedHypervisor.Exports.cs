@@ -5,7 +5,7 @@ using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Simulator;
 
-/// <content>What leaves the host: an image is a text file of the lines that guests wrote.</content>
+/// <content>What leaves the host: an image is a text file of the lines that guests wrote, whatever its format.</content>
 public sealed partial class SimulatedHypervisor
 {
     public MachineShape Describe(MachineBlueprint machine) => new()
@@ -17,15 +17,16 @@ public sealed partial class SimulatedHypervisor
 
     public Task<StorageFacts> InspectFolderAsync(string folder, CancellationToken stop) => Do(stop, () => new StorageFacts(folder, host.FreeBytes, Math.Max(host.FreeBytes, 1L << 40)));
 
-    public Task<long> MeasureImageAsync(LayerRef layer, CancellationToken stop) => Do(stop, () =>
+    public Task<long> MeasureImageAsync(LayerRef layer, DiskFormat format, CancellationToken stop) => Do(stop, () =>
     {
         RequireThere(layer);
         return layer.VirtualSize;
     });
 
-    public async Task WriteImageAsync(LayerRef layer, string path, IProgress<Progress>? progress, CancellationToken stop)
+    public async Task WriteImageAsync(LayerRef layer, DiskFormat format, string path, IProgress<Progress>? progress, CancellationToken stop)
     {
         Begin(stop);
+        if (format is not (DiskFormat.Qcow2 or DiskFormat.Vhdx)) throw new WeaveException(Fault.InvalidRequest, $"Images of the format {format} are not exported.", "Use qcow2 or VHDX.");
         if (path.StartsWith(host.Tree + Path.DirectorySeparatorChar, StringComparison.Ordinal)) throw new WeaveException(Fault.InvalidRequest, $"{Ids.QuotePath(path)} is in the driver's own tree.", "Export into a folder of its own.");
         RequireThere(layer);
         if (host.At is { } before) await before($"export:begun:{Path.GetFileName(layer.Path)}", stop);

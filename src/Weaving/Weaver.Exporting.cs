@@ -17,8 +17,8 @@ internal sealed partial class Weaver
         var provider = request.Provider switch
         {
             "libvirt" => ExportProvider.Libvirt,
-            "hyperv" => throw new WeaveException(Fault.Unsupported, "Exports for Vagrant's provider Hyper-V are not built.", "Export for libvirt, and convert the images of the boxes with `qemu-img convert -O vhdx`."),
-            var other => throw Invalid($"{Ids.Quote(other)} is no provider that can be exported for.", "Use libvirt."),
+            "hyperv" => ExportProvider.Hyperv,
+            var other => throw Invalid($"{Ids.Quote(other)} is no provider that can be exported for.", "Use libvirt or hyperv."),
         };
         var folder = ExportFolder.Parse(request.Folder);
         var environment = await Store.GetEnvironmentAsync(request.Environment, stop);

@@ -93,5 +93,5 @@ public sealed class SimulatorTransferTests : TransferContract
 {
     protected override DriverBench NewBench() => new SimulatorDriverTests.SimulatorBench();
 
-    protected override async Task<bool> HoldsAsync(string image, string order, CancellationToken stop) => (await File.ReadAllLinesAsync(image, stop)).Contains(order);
+    protected override async Task<bool> HoldsAsync(string image, DiskFormat format, string order, CancellationToken stop) => (await File.ReadAllLinesAsync(image, stop)).Contains(order);
 }

@@ -9,7 +9,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt.Exporting;
 
 /// <summary>
-/// Images that stand alone, made of frozen layers by qemu-img. Its readers do not lock (`-U`): a frozen layer is below a running machine's head, and nobody writes to it. Every file of the chain is
+/// Images that stand alone, made of frozen layers: qcow2 by qemu-img, VHDX by <see cref="VhdxExport"/>. Readers of qemu-img's do not lock (`-U`): a frozen layer is below a running machine's head, and nobody writes to it. Every file of the chain is
 /// read by our own reader first, because what a guest wrote into a raw disk, or a foreign header, must not send qemu-img anywhere else.
 /// </summary>
 internal sealed class ImageExporter(DriverContext context)
@@ -29,18 +29,25 @@ internal sealed class ImageExporter(DriverContext context)
         }
     }, stop);
 
-    public static async Task<long> MeasureAsync(LayerRef layer, CancellationToken stop)
+    public static async Task<long> MeasureAsync(LayerRef layer, DiskFormat format, CancellationToken stop)
     {
+        if (format == DiskFormat.Vhdx) return await VhdxExport.MeasureAsync(layer, stop);
         DiskChainInspector.Inspect(layer.Path, layer.Format);
         var output = await RunAsync(["measure", "-U", "-f", Qcow2OverlayWriter.NameOf(layer.Format), "-O", "qcow2", "--output=json", layer.Path], stop);
         using var answer = JsonDocument.Parse(output);
         return answer.RootElement.GetProperty("required").GetInt64();
     }
 
-    public async Task WriteAsync(LayerRef layer, string path, IProgress<Progress>? progress, CancellationToken stop)
+    public async Task WriteAsync(LayerRef layer, DiskFormat format, string path, IProgress<Progress>? progress, CancellationToken stop)
     {
         if (path.StartsWith(context.Paths.Root + "/", StringComparison.Ordinal)) throw new WeaveException(Fault.InvalidRequest, $"{Ids.QuotePath(path)} is in the pool.", "Export into a folder of its own.");
-        var expected = await MeasureAsync(layer, stop);
+        if (format is not (DiskFormat.Qcow2 or DiskFormat.Vhdx)) throw new WeaveException(Fault.InvalidRequest, $"Images of the format {format} are not exported.", "Use qcow2 or VHDX.");
+        if (format == DiskFormat.Vhdx)
+        {
+            await VhdxExport.WriteAsync(layer, path, progress, stop);
+            return;
+        }
+        var expected = await MeasureAsync(layer, format, stop);
         var part = DurableFile.PartOf(path);
         try
         {

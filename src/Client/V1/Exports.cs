@@ -5,7 +5,7 @@ public sealed record ExportBody
 {
     /// <summary>Full path of the folder that is made, on the service's host: not there yet, or empty, outside the pool, and on a way that only root and the service's user can change.</summary>
     public required string Folder { get; init; }
-    /// <summary>Vagrant's provider; libvirt where it is left out.</summary>
+    /// <summary>Vagrant's provider, "libvirt" or "hyperv"; libvirt where it is left out.</summary>
     public string? Provider { get; init; }
 }
 

@@ -1,4 +1,5 @@
 using System.Formats.Tar;
+using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Text;
 using WeaveHypervisor.Disks;
@@ -7,7 +8,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Weaving.Exporting;
 
 /// <summary>
-/// Vagrant's boxes: tar archives with metadata.json and images. They are not compressed, because the images are (Vagrant unpacks by bsdtar, which takes either).
+/// Vagrant's boxes: tar archives with metadata.json and images. They are compressed only where the images are not (Vagrant unpacks by bsdtar, which takes either).
 /// </summary>
 internal static class BoxFile
 {
@@ -16,14 +17,15 @@ internal static class BoxFile
 
     /// <summary>Writes a box, durably, 0600. A file of that path is replaced; after an error there is none.</summary>
     /// <param name="entries">Name in the box, and path of the file.</param>
+    /// <param name="compressed">By gzip.</param>
     /// <param name="at">Time of all entries, so that the same content is the same box.</param>
-    public static async Task<(long Bytes, string Sha256)> WriteAsync(string path, string metadata, IReadOnlyList<(string Name, string Path)> entries, DateTimeOffset at, IProgress<long>? progress, CancellationToken stop)
+    public static async Task<(long Bytes, string Sha256)> WriteAsync(string path, string metadata, IReadOnlyList<(string Name, string Path)> entries, bool compressed, DateTimeOffset at, IProgress<long>? progress, CancellationToken stop)
     {
         using var hash = SHA256.Create();
         var bytes = await DurableFile.WriteAsync(path, async file =>
         {
             await using var hashed = new CryptoStream(new Told(file, progress), hash, CryptoStreamMode.Write);
-            await using (var tar = new TarWriter(hashed, TarEntryFormat.Pax, leaveOpen: true))
+            await using (var tar = new TarWriter(compressed ? new GZipStream(hashed, CompressionLevel.Fastest, leaveOpen: true) : hashed, TarEntryFormat.Pax, leaveOpen: !compressed))
             {
                 await tar.WriteEntryAsync(new PaxTarEntry(TarEntryType.RegularFile, Metadata) { ModificationTime = at, DataStream = new MemoryStream(Encoding.UTF8.GetBytes(metadata)) }, stop);
                 foreach (var (name, from) in entries)

@@ -66,20 +66,27 @@ internal sealed class WriteBoxes(Bench bench) : IStep<ExportPlan>
         var work = Path.Combine(plan.Staging, "images");
         ExportFolder.Make(work);
         var (volumes, entries) = (new List<ExportedVolume>(), new List<(string, string)>());
+        var hyperv = plan.Provider == ExportProvider.Hyperv;
+        if (hyperv)
+        {
+            var configuration = Path.Combine(work, "box.xml");
+            DurableFile.Write(configuration, file => file.Write(Encoding.UTF8.GetBytes(HyperVText.MachineXml($"{plan.Environment}-{plan.Export}-{machine.Name}", shape.Firmware, machine.VirtualCpus, machine.MemoryBytes))));
+            entries.Add((HyperVText.Configuration, configuration));
+        }
         foreach (var disk in shape.Disks)
         {
             var volume = machine.Volumes.First(v => v.Name == disk.Volume);
-            var image = $"disk{volumes.Count + 1}.img";
-            var path = Path.Combine(work, image);
+            var image = hyperv ? HyperVText.ImageOf(volumes.Count + 1) : $"disk{volumes.Count + 1}.img";
+            var path = Path.Combine(work, Path.GetFileName(image));
             context.Progress.Report(new($"writing an image of {machine.Name}/{disk.Volume}"));
-            await exports.WriteImageAsync(layers.Get(frozen.First(f => f.Volume == disk.Volume).Layer).ToRef(), path, new Named(context, $"writing an image of {machine.Name}/{disk.Volume}"), stop);
+            await exports.WriteImageAsync(layers.Get(frozen.First(f => f.Volume == disk.Volume).Layer).ToRef(), FormatOf(plan), path, new Named(context, $"writing an image of {machine.Name}/{disk.Volume}"), stop);
             var (size, digest) = await BoxFile.HashAsync(path, null, stop);
             volumes.Add(new(disk.Volume, volume.Target, disk.Bus, volume.VirtualSize, image, size, digest));
             entries.Add((image, path));
         }
         var box = $"boxes/{machine.Name}.box";
         var total = volumes.Sum(v => v.Bytes);
-        var (bytes, sha256) = await BoxFile.WriteAsync(Path.Combine(plan.Staging, box), VagrantText.BoxMetadata(volumes.Select(v => v.Image)), entries, snapshot.At, new BytesTold(context.Progress, $"packing the box of {machine.Name}", 0, total), stop);
+        var (bytes, sha256) = await BoxFile.WriteAsync(Path.Combine(plan.Staging, box), hyperv ? HyperVText.Metadata : VagrantText.BoxMetadata(volumes.Select(v => v.Image)), entries, hyperv, snapshot.At, new BytesTold(context.Progress, $"packing the box of {machine.Name}", 0, total), stop);
         ExportFolder.Remove(work);
         return new()
         {
@@ -88,6 +95,8 @@ internal sealed class WriteBoxes(Bench bench) : IStep<ExportPlan>
         };
     }
 
+    private static DiskFormat FormatOf(ExportPlan plan) => plan.Provider == ExportProvider.Hyperv ? DiskFormat.Vhdx : DiskFormat.Qcow2;
+
     /// <summary>All boxes, and beside them the images of the one machine that is being packed.</summary>
     private async Task CheckSpaceAsync(IMachineExports exports, ExportPlan plan, Snapshot snapshot, IReadOnlyDictionary<LayerId, Layer> layers, CancellationToken stop)
     {
@@ -95,7 +104,7 @@ internal sealed class WriteBoxes(Bench bench) : IStep<ExportPlan>
         foreach (var machine in snapshot.Machines.Where(m => plan.Machines.All(p => p.Name != m.Name)))
         {
             long one = 0;
-            foreach (var head in machine.Frozen) one += await exports.MeasureImageAsync(layers.Get(head.Layer).ToRef(), stop);
+            foreach (var head in machine.Frozen) one += await exports.MeasureImageAsync(layers.Get(head.Layer).ToRef(), FormatOf(plan), stop);
             (all, most) = (all + one, Math.Max(most, one));
         }
         var storage = await exports.InspectFolderAsync(Path.GetDirectoryName(plan.Folder)!, stop);
@@ -142,7 +151,7 @@ internal sealed class PublishExport(Bench bench) : IStep<ExportPlan>
         var manifest = ManifestOf(plan, snapshot);
         if (Directory.Exists(plan.Staging))
         {
-            var vagrantfile = Encoding.UTF8.GetBytes(VagrantText.Vagrantfile(manifest));
+            var vagrantfile = Encoding.UTF8.GetBytes(plan.Provider == ExportProvider.Hyperv ? HyperVText.Vagrantfile(manifest) : VagrantText.Vagrantfile(manifest));
             var path = Path.Combine(plan.Staging, "Vagrantfile");
             DurableFile.Write(path, file => file.Write(vagrantfile));
             var (bytes, sha256) = await BoxFile.HashAsync(path, null, stop);
@@ -169,8 +178,9 @@ internal sealed class PublishExport(Bench bench) : IStep<ExportPlan>
         var exports = CheckExport.Exports(bench);
         List<string> missing = [.. snapshot.Machines.Where(m => m.Memory is not null || m.RunState != RunState.Off).Select(m => $"{m.Name}: its memory at that instant: it boots")];
         foreach (var machine in snapshot.Blueprint.Machines) missing.AddRange(exports.Describe(machine).NotCarried.Select(n => $"{machine.Name}: {n}"));
-        foreach (var machine in plan.Machines.Where(m => m.Volumes.Select(v => v.Bus).Distinct().Count() > 1)) missing.Add($"{machine.Name}: different buses of its disks: all are on {machine.Volumes[0].Bus}");
-        foreach (var machine in plan.Machines.Where(m => m.Nics.Select(n => n.Model).Distinct().Count() > 1)) missing.Add($"{machine.Name}: different models of its network interfaces: all are {machine.Nics[0].Model}");
+        if (plan.Provider == ExportProvider.Hyperv) missing.AddRange(plan.Machines.Select(m => $"{m.Name}: the kinds of its disks and network interfaces: they are Hyper-V's, and have other names in the guest"));
+        else foreach (var machine in plan.Machines.Where(m => m.Volumes.Select(v => v.Bus).Distinct().Count() > 1)) missing.Add($"{machine.Name}: different buses of its disks: all are on {machine.Volumes[0].Bus}");
+        foreach (var machine in plan.Machines.Where(m => plan.Provider == ExportProvider.Libvirt && m.Nics.Select(n => n.Model).Distinct().Count() > 1)) missing.Add($"{machine.Name}: different models of its network interfaces: all are {machine.Nics[0].Model}");
         missing.AddRange(plan.Machines.Where(m => m is { VagrantFolder: not null, Key: null }).Select(m => $"{m.Name}: a key of its own to log in by: put it into {ExportKeys.PathOf(m.Name)} where it has one"));
         foreach (var network in snapshot.Blueprint.Networks.Where(n => n.Dhcp && n.Hosts.Any(h => h.Mac is not null))) missing.Add($"network {network.Name}: its fixed DHCP entries, in the Vagrantfile");
         return new()

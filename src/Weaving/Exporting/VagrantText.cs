@@ -5,7 +5,7 @@ using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Weaving.Exporting;
 
-/// <summary>Writes the Vagrantfile of an exported folder, and what a box says of itself. Pure: the same manifest, the same text. Every name is quoted, whatever it is.</summary>
+/// <summary>Writes the Vagrantfile of a folder that is exported for libvirt, and what a box says of itself. Pure: the same manifest, the same text. Every name is quoted, whatever it is.</summary>
 internal static class VagrantText
 {
     /// <summary>metadata.json of a box in vagrant-libvirt's second format: disks are vda, vdb… in this order, with the sizes of their images.</summary>
@@ -66,11 +66,7 @@ internal static class VagrantText
         Line($"m.vm.box_url = \"file://\" + File.join(__dir__, {Quoted(machine.Box.Path)})");
         if (IsReached(machine))
         {
-            List<string> keys = [$"File.join(__dir__, {Quoted(ExportKeys.PathOf(machine.Name))})"];
-            if (machine.VagrantFolder is { } folder) keys.Add(Quoted(ExportKeys.OriginalOf(folder, machine.Name)));
-            Line($"key = [{string.Join(", ", keys)}].find {{ |file| File.readable?(file) }}");
-            // A disk of an instant right after `vagrant up` may not have the new key yet: guests write it to the disk when they like. Then Vagrant's own still lets in.
-            Line("m.ssh.private_key_path = [key, Vagrant.user_data_path.join(\"insecure_private_key\").to_s].compact");
+            foreach (var line in KeyLines(machine)) Line(line);
         }
         else
         {
@@ -91,6 +87,15 @@ internal static class VagrantText
         text.Append("  end\n");
     }
 
+    public static IEnumerable<string> KeyLines(ExportedMachine machine)
+    {
+        List<string> keys = [$"File.join(__dir__, {Quoted(ExportKeys.PathOf(machine.Name))})"];
+        if (machine.VagrantFolder is { } folder) keys.Add(Quoted(ExportKeys.OriginalOf(folder, machine.Name)));
+        yield return $"key = [{string.Join(", ", keys)}].find {{ |file| File.readable?(file) }}";
+        // A disk of an instant right after `vagrant up` may not have the new key yet: guests write it to the disk when they like. Then Vagrant's own still lets in.
+        yield return "m.ssh.private_key_path = [key, Vagrant.user_data_path.join(\"insecure_private_key\").to_s].compact";
+    }
+
     private static string Network(ExportManifest export, NicShape nic)
     {
         var network = export.Networks.First(n => n.Name == nic.Network);
@@ -104,7 +109,7 @@ internal static class VagrantText
     }
 
     /// <summary>Vagrant logs in to machines that it made: they have its interface. Of others nobody knows whether they have a server for that, and Vagrant would wait ten minutes for one.</summary>
-    private static bool IsReached(ExportedMachine machine) => machine.Nics.Any(n => n.IsManagement);
+    public static bool IsReached(ExportedMachine machine) => machine.Nics.Any(n => n.IsManagement);
 
     private static string Silence(IReadOnlyList<MachineName> machines) => $$"""
         # These were not made by Vagrant, which therefore neither waits for an address of theirs nor logs in; remove `m.vm.communicator` of one that has an SSH server for it.
@@ -135,5 +140,5 @@ internal static class VagrantText
     private static string Mask(int prefix) => string.Join('.', Enumerable.Range(0, 4).Select(i => (uint.MaxValue << (32 - prefix) >> (24 - 8 * i)) & 255));
 
     /// <summary>A string of Ruby's in which nothing is read but backslash and quote.</summary>
-    private static string Quoted(string text) => "'" + text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("'", "\\'", StringComparison.Ordinal) + "'";
+    public static string Quoted(string text) => "'" + text.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("'", "\\'", StringComparison.Ordinal) + "'";
 }

@@ -12,7 +12,7 @@ public abstract class TransferContract : IDisposable
     protected abstract DriverBench NewBench();
 
     /// <summary>True where an order that a guest has written is in the content of an image that stands alone.</summary>
-    protected abstract Task<bool> HoldsAsync(string image, string order, CancellationToken stop);
+    protected abstract Task<bool> HoldsAsync(string image, DiskFormat format, string order, CancellationToken stop);
 
     protected static CancellationToken Stop => TestContext.Current.CancellationToken;
 
@@ -33,19 +33,21 @@ public abstract class TransferContract : IDisposable
     protected static IMachineExports Exports(DriverStage stage) => stage.Driver.Facet<IMachineExports>()!;
     protected static IMachineImports Imports(DriverStage stage) => stage.Driver.Facet<IMachineImports>()!;
 
-    [Fact]
-    public Task An_image_holds_what_was_written_until_the_instant_while_the_machine_runs_on() => WithAsync(1, async (bench, stage) =>
+    [Theory]
+    [InlineData(DiskFormat.Qcow2)]
+    [InlineData(DiskFormat.Vhdx)]
+    public Task An_image_holds_what_was_written_until_the_instant_while_the_machine_runs_on(DiskFormat format) => WithAsync(1, async (bench, stage) =>
     {
         await bench.OrderAsync(stage.AddressOf(0), "of-the-past", Stop);
         var frozen = (await stage.CaptureAsync(memory: false)).Request.Machines[0].Volumes[0].Head;
         await bench.OrderAsync(stage.AddressOf(0), "of-the-present", Stop);
-        var most = await Exports(stage).MeasureImageAsync(frozen, Stop);
+        var most = await Exports(stage).MeasureImageAsync(frozen, format, Stop);
         var image = Path.Combine(_folder, "disk1.img");
         await File.WriteAllTextAsync(image, "what was there is replaced", Stop);
-        await Exports(stage).WriteImageAsync(frozen, image, null, Stop);
+        await Exports(stage).WriteImageAsync(frozen, format, image, null, Stop);
 
-        Assert.True(await HoldsAsync(image, "of-the-past", Stop));
-        Assert.False(await HoldsAsync(image, "of-the-present", Stop));
+        Assert.True(await HoldsAsync(image, format, "of-the-past", Stop));
+        Assert.False(await HoldsAsync(image, format, "of-the-present", Stop));
         Assert.InRange(new FileInfo(image).Length, 1, most);
         if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(image));
         Assert.Equal([image], Directory.EnumerateFiles(_folder));
@@ -58,11 +60,12 @@ public abstract class TransferContract : IDisposable
     {
         var frozen = (await stage.CaptureAsync(memory: false)).Request.Machines[0].Volumes[0].Head;
         var image = Path.Combine(_folder, "disk1.img");
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Exports(stage).WriteImageAsync(frozen, image, null, new(canceled: true)));
-        await Assert.ThrowsAsync<WeaveException>(() => Exports(stage).WriteImageAsync(frozen with { Path = frozen.Path + ".gone" }, image, null, Stop));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Exports(stage).WriteImageAsync(frozen, DiskFormat.Qcow2, image, null, new(canceled: true)));
+        await Assert.ThrowsAsync<WeaveException>(() => Exports(stage).WriteImageAsync(frozen with { Path = frozen.Path + ".gone" }, DiskFormat.Vhdx, image, null, Stop));
         var inside = stage.Driver.PlaceLayer(stage.Environment, stage.MainTag, LayerId.New(TimeProvider.System));
-        Assert.Equal(Fault.InvalidRequest, (await Assert.ThrowsAsync<WeaveException>(() => Exports(stage).WriteImageAsync(frozen, inside, null, Stop))).Fault);
+        Assert.Equal(Fault.InvalidRequest, (await Assert.ThrowsAsync<WeaveException>(() => Exports(stage).WriteImageAsync(frozen, DiskFormat.Qcow2, inside, null, Stop))).Fault);
         Assert.False(File.Exists(inside));
+        Assert.Equal(Fault.InvalidRequest, (await Assert.ThrowsAsync<WeaveException>(() => Exports(stage).WriteImageAsync(frozen, DiskFormat.Raw, image, null, Stop))).Fault);
         Assert.Empty(Directory.EnumerateFileSystemEntries(_folder));
     });
 
@@ -101,7 +104,7 @@ public abstract class TransferContract : IDisposable
         var owned = (await stage.Driver.ListOwnedAsync(Stop)).Things;
 
         await imports.PrepareImportAsync(machine.Disks[0], Stop);
-        await Exports(stage).WriteImageAsync(frozen, Path.Combine(_folder, "disk1.img"), null, Stop);
+        await Exports(stage).WriteImageAsync(frozen, DiskFormat.Qcow2, Path.Combine(_folder, "disk1.img"), null, Stop);
         File.Copy(Path.Combine(_folder, "disk1.img"), machine.Disks[0]);
         for (var twice = 0; twice < 2; twice++) await imports.AcceptImportAsync(machine.Disks[0], Stop);
         var made = await imports.CheckImportAsync(request, Stop);
@@ -113,7 +116,7 @@ public abstract class TransferContract : IDisposable
         var (found, blueprint) = (Assert.Single(examined.Machines), Assert.Single(examined.Blueprint.Machines));
         Assert.Equal((machine.Machine, RunState.Off, machine.Disks[0]), (found.Machine, found.RunState, Assert.Single(found.Volumes).Path));
         Assert.Equal((machine.MemoryBytes, machine.Shape.Nics[0].Mac, request.Networks[0].Name), (blueprint.MemoryBytes, blueprint.Nics[0].Mac, blueprint.Nics[0].Network));
-        Assert.True(await HoldsAsync(machine.Disks[0], "carried", Stop));
+        Assert.True(await HoldsAsync(machine.Disks[0], DiskFormat.Qcow2, "carried", Stop));
         // Nothing says that it is ours, and there is no second one to be made.
         Assert.Equal(owned.Where(t => t.Kind != OwnedKind.File), (await stage.Driver.ListOwnedAsync(Stop)).Things.Where(t => t.Kind != OwnedKind.File));
         Assert.Empty(await imports.CheckImportAsync(request, Stop));

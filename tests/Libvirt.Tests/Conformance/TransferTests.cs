@@ -9,14 +9,15 @@ public sealed class LibvirtTransferTests : TransferContract
 {
     protected override DriverBench NewBench() => new LibvirtBench();
 
-    protected override async Task<bool> HoldsAsync(string image, string order, CancellationToken stop)
+    protected override async Task<bool> HoldsAsync(string image, DiskFormat format, string order, CancellationToken stop)
     {
         // By QEMU's own reader, which is not the product's.
+        var name = format == DiskFormat.Vhdx ? "vhdx" : "qcow2";
         var raw = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
         try
         {
-            await LibvirtBench.RunAsync(null, stop, "qemu-img", "check", "-q", "-f", "qcow2", image);
-            await LibvirtBench.RunAsync(null, stop, "qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, raw);
+            await LibvirtBench.RunAsync(null, stop, "qemu-img", "check", "-q", "-f", name, image);
+            await LibvirtBench.RunAsync(null, stop, "qemu-img", "convert", "-f", name, "-O", "raw", image, raw);
             return (await File.ReadAllBytesAsync(raw, stop)).AsSpan().IndexOf(Encoding.ASCII.GetBytes(order)) >= 0;
         }
         finally

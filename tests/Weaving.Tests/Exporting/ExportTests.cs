@@ -62,6 +62,22 @@ public sealed class ExportTests
     }
 
     [Fact]
+    public async Task For_HyperV_each_box_has_a_machine_its_first_disk_where_Vagrant_looks_and_the_others_apart()
+    {
+        await using var world = await WithExportsAsync();
+        await world.OrderAsync("main", Db, "then");
+        var snapshot = (await world.SnapshotAsync()).Snapshot;
+        await world.SucceedAsync(w => w.ExportAsync(world.ExportOf("shop", snapshot) with { Provider = "hyperv" }, Me, default), WeavingJson.Default.ExportResult);
+        var box = Pictures.BoxOf(Path.Combine(world.Exports, "shop", "boxes", "db.box"));
+        Assert.Equal(["Data Disks/disk2.vhdx", "Virtual Hard Disks/disk1.vhdx", "Virtual Machines/box.xml", "metadata.json"], box.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(("then", """{"provider":"hyperv"}"""), (box["Virtual Hard Disks/disk1.vhdx"], box["metadata.json"].Trim()));
+        Assert.Contains("config.vm.define 'db'", File.ReadAllText(Path.Combine(world.Exports, "shop", "Vagrantfile")), StringComparison.Ordinal);
+        Assert.Equal(ExportProvider.Hyperv, ManifestIn(world, "shop").Provider);
+        await world.RefusedAsync(Fault.Unsupported, w => w.ImportAsync(Path.Combine(world.Exports, "shop"), null, Me, default));
+        await world.CheckAsync();
+    }
+
+    [Fact]
     public async Task A_weave_is_exported_as_it_is_now_and_the_moment_that_was_taken_for_it_goes_again()
     {
         await using var world = await WithExportsAsync();

@@ -56,6 +56,25 @@ public sealed class VagrantTextTests
     public void Machines_of_others_come_up_without_a_login() => IsGolden(VagrantText.Vagrantfile(Sample(byVagrant: false)), "Vagrantfile-foreign");
 
     [Fact]
+    public void For_HyperV_further_disks_and_interfaces_are_added_where_Vagrant_takes_one_of_each() => IsGolden(HyperVText.Vagrantfile(HyperVSample()), "Vagrantfile-hyperv");
+
+    [Theory]
+    [InlineData(FirmwareKind.Bios)]
+    [InlineData(FirmwareKind.Uefi)]
+    public void A_box_for_HyperV_describes_its_machine_as_Vagrants_script_reads_it(FirmwareKind firmware) => IsGolden(HyperVText.MachineXml("shop-0123abcd-web", firmware, 2, (128 << 20) + 1), $"box-{firmware}.xml");
+
+    /// <summary>One machine that Vagrant has made and one of somebody else's.</summary>
+    private static ExportManifest HyperVSample()
+    {
+        var (made, foreign) = (Sample(byVagrant: true), Sample(byVagrant: false));
+        return made with
+        {
+            Provider = ExportProvider.Hyperv,
+            Machines = [.. new[] { made.Machines[0], foreign.Machines[1] }.Select(m => m with { Volumes = [.. m.Volumes.Select((v, i) => v with { Image = HyperVText.ImageOf(i + 1) })] })],
+        };
+    }
+
+    [Fact]
     public void The_manifest_says_all_that_an_import_needs_and_is_read_as_it_was_written()
     {
         var sample = Sample(byVagrant: true);

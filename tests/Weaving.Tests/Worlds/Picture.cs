@@ -55,7 +55,10 @@ internal static class Pictures
     public static IReadOnlyDictionary<string, string> BoxOf(string path)
     {
         var entries = new Dictionary<string, string>();
-        using var tar = new System.Formats.Tar.TarReader(File.OpenRead(path));
+        using var file = File.OpenRead(path);
+        var compressed = file.ReadByte() == 0x1f;
+        file.Position = 0;
+        using var tar = new System.Formats.Tar.TarReader(compressed ? new System.IO.Compression.GZipStream(file, System.IO.Compression.CompressionMode.Decompress) : file);
         while (tar.GetNextEntry() is { } entry) entries[entry.Name] = entry.DataStream is null ? "" : new StreamReader(entry.DataStream).ReadToEnd();
         return entries;
     }
