@@ -167,6 +167,23 @@ public sealed class FenceTests
         Assert.Single(await keeper.ListAsync(Stop));
     }
 
+    [Theory]
+    [InlineData(null, FindingLevel.Note)]
+    [InlineData(Stand.Image, FindingLevel.Ok)]
+    [InlineData(@"C:\Images\gone.vhdx", FindingLevel.Error)]
+    public async Task The_doctor_says_whether_anything_leads_into_weaves(string? image, FindingLevel level)
+    {
+        using var stand = new Stand(options: o => o with { GatewayImage = image });
+        Task<HostFacts> InspectAsync() => stand.Drive(new Inspecting.HostInspector(stand.Context).InspectAsync(Stop));
+        var finding = Assert.Single((await InspectAsync()).Findings, f => f.Subject == "gateway");
+        Assert.Equal((level, level == FindingLevel.Ok), (finding.Level, finding.NextStep is null));
+        if (level != FindingLevel.Ok) return;
+        // The host's one translation is none of others', where it is ours.
+        using var keeper = new FenceKeeper(stand.Context);
+        await stand.Drive(keeper.MakeAsync(Spec("one", uplink: UplinkMode.Nat), Stop));
+        Assert.Equal(FindingLevel.Ok, Assert.Single((await InspectAsync()).Findings, f => f.Subject == "address translation").Level);
+    }
+
     public static TheoryData<string> Damages => new("switch", "gateway", "off", "uplink", "nat", "record", "unplugged", "adapter", "settings");
 
     [Theory]

@@ -14,7 +14,10 @@ internal sealed class Uplink(DriverContext context, SwitchBoard switches)
     private readonly UplinkPlan _plan = new(context.Options);
 
     /// <summary>Name of the translation; Windows takes at most 39 characters.</summary>
-    public string NatName => $"{context.Options.Prefix}.uplink";
+    public string NatName { get; } = NameNat(context.Options);
+
+    /// <inheritdoc cref="NatName"/>
+    public static string NameNat(HyperVOptions options) => $"{options.Prefix}.uplink";
 
     /// <summary>Makes the switch and the host's address. Conflict where the host has addresses of the uplink's elsewhere.</summary>
     public async Task<CimPath> EnsureAsync(CancellationToken stop)

@@ -5,7 +5,8 @@ using WeaveHypervisor.HyperV.Cim.Wrappers;
 namespace WeaveHypervisor.HyperV.Inspecting;
 
 /// <summary>What can be told of a host before anything is done on it: role, rights, services, address translation. Everything is a finding, also a host that does not answer. Touches nothing.</summary>
-internal sealed class Preflight(ICimClient client)
+/// <param name="ownNat">The name of our own translation; null: none is ours.</param>
+internal sealed class Preflight(ICimClient client, string? ownNat = null)
 {
     internal const string Virtualization = DriverContext.Virtualization, Standard = DriverContext.Standard;
 
@@ -50,6 +51,7 @@ internal sealed class Preflight(ICimClient client)
         try
         {
             var nats = await client.QueryAsync(Standard, Wql.From(NetNat.ClassName).ToString(), stop);
+            if (nats.Any(n => n.Get(NetNat.Name) == ownNat)) return new(FindingLevel.Ok, subject, $"The host translates for the gateways of weaves ('{ownNat}').", null);
             return nats.Count == 0
                 ? new(FindingLevel.Ok, subject, "The host can translate addresses, and does so for nobody.", null)
                 : new(FindingLevel.Warning, subject, $"The host's one translated prefix is taken by {string.Join(", ", nats.Select(n => $"'{n.Get(NetNat.Name)}' ({n.Get(NetNat.InternalIPInterfaceAddressPrefix)})"))}.", "Remove it if nothing needs it: `Remove-NetNat`.");
