@@ -29,10 +29,10 @@ public static class Hosts
             new() { TestedAt = DateTimeOffset.UnixEpoch, Resumes = [CaptureRoute.Saved, CaptureRoute.Flat] }, true),
     };
 
-    internal static CoreBench Core(Kind kind, HostProfile profile = HostProfile.Server23H2, int seed = 1)
+    internal static CoreBench Core(Kind kind, HostProfile profile = HostProfile.Server23H2, int seed = 1, Func<ICimClient, ICimClient>? client = null)
     {
         var (behaviour, record, outage) = Of(kind);
-        return new(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage);
+        return new(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage, client);
     }
 
     internal static DriverBench Driver(Kind kind, HostProfile profile, int seed)
