@@ -108,7 +108,7 @@ public sealed class LibvirtDriver : IHypervisorDriver, IMachineExports, IMachine
 
     public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => _context.Paths.PlaceImport(environment, machine, volume);
     public Task PrepareImportAsync(string path, CancellationToken stop) => _imports.PrepareAsync(path, stop);
-    public Task AcceptImportAsync(string path, CancellationToken stop) => _imports.AcceptAsync(path, stop);
+    public Task AcceptImportAsync(string path, long virtualSize, CancellationToken stop) => _imports.AcceptAsync(path, virtualSize, stop);
     public Task<IReadOnlyList<NetworkName>> CheckImportAsync(ImportRequest request, CancellationToken stop) => _imports.CheckAsync(request, stop);
     public Task DefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop) => _imports.DefineAsync(request, made, stop);
     public Task UndefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop) => _imports.UndefineAsync(request, made, stop);

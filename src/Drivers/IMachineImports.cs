@@ -14,8 +14,12 @@ public interface IMachineImports
     /// <summary>Makes the folder of such a path: as private as that of layers, and QEMU gets through.</summary>
     Task PrepareImportAsync(string path, CancellationToken stop);
 
-    /// <summary>Gives a file that was written at such a path to QEMU (0600), after a look at it: an image that is not a qcow2 file that stands alone is refused (Unsupported).</summary>
-    Task AcceptImportAsync(string path, CancellationToken stop);
+    /// <summary>
+    /// Gives a file that was written at such a path to QEMU (0600), after a look at it: an image that is not a qcow2 file that stands alone is refused (Unsupported), and one that is not of the size
+    /// that its manifest says, too (DataLoss).
+    /// </summary>
+    /// <param name="virtualSize">Bytes that a guest sees.</param>
+    Task AcceptImportAsync(string path, long virtualSize, CancellationToken stop);
 
     /// <summary>
     /// Which of the networks are to be made; the others are there with the same addresses, and are used as they are. Refused (Unsupported), all reasons together: a network of that name with other

@@ -108,7 +108,7 @@ public sealed class FaultyDriver(IHypervisorDriver inner, FaultPlan plan) : IHyp
     private IMachineImports Imports => inner.Facet<IMachineImports>()!;
     public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => Imports.PlaceImport(environment, machine, volume);
     public Task PrepareImportAsync(string path, CancellationToken stop) => Run(() => Imports.PrepareImportAsync(path, stop), stop);
-    public Task AcceptImportAsync(string path, CancellationToken stop) => Run(() => Imports.AcceptImportAsync(path, stop), stop);
+    public Task AcceptImportAsync(string path, long virtualSize, CancellationToken stop) => Run(() => Imports.AcceptImportAsync(path, virtualSize, stop), stop);
     public Task<IReadOnlyList<NetworkName>> CheckImportAsync(ImportRequest request, CancellationToken stop) => Run(() => Imports.CheckImportAsync(request, stop), stop);
     public Task DefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop) => Run(() => Imports.DefineAsync(request, made, stop), stop);
     public Task UndefineAsync(ImportRequest request, IReadOnlyCollection<NetworkName> made, CancellationToken stop) => Run(() => Imports.UndefineAsync(request, made, stop), stop);

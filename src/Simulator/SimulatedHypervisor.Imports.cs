@@ -7,15 +7,19 @@ namespace WeaveHypervisor.Simulator;
 /// <content>What comes in: the lines of an image are what the disk of the new machine holds.</content>
 public sealed partial class SimulatedHypervisor
 {
+    private const long DiskBytes = 1 << 20;
+
     public string PlaceImport(EnvironmentId environment, MachineRef machine, VolumeName volume) => Path.Combine(host.Root, "imports", environment.Text, $"{machine.Name}-{volume}-{machine.Uuid:N}.qcow2");
 
     public Task PrepareImportAsync(string path, CancellationToken stop) => Do(stop, () => DurableFile.CreateDirectory(Path.GetDirectoryName(path)!, FolderMode));
 
-    public async Task AcceptImportAsync(string path, CancellationToken stop)
+    public async Task AcceptImportAsync(string path, long virtualSize, CancellationToken stop)
     {
         if (host.At is { } act) await act($"import:accept:{Path.GetFileName(path)}", stop);
         await Do(stop, () =>
         {
+            // All disks of this host have one size.
+            if (virtualSize != DiskBytes) throw new WeaveException(Fault.DataLoss, $"The image {Ids.QuotePath(path)} is of {DiskBytes} bytes, not of {virtualSize}.", "Export anew.");
             var lines = host.ContentOf(path);
             lines.Clear();
             lines.AddRange(File.ReadAllText(path).Split('\n', StringSplitOptions.RemoveEmptyEntries));
@@ -49,7 +53,7 @@ public sealed partial class SimulatedHypervisor
                 {
                     Ref = wanted.Machine, RunState = RunState.Off, MemoryBytes = wanted.MemoryBytes, Nics = [.. wanted.Shape.Nics.Select(n => new NicBlueprint(n.Mac, n.Network, n.Addresses))],
                 };
-                foreach (var (disk, path) in wanted.Shape.Disks.Zip(wanted.Disks)) machine.Disks[disk.Volume.Text] = new(path, DiskFormat.Raw, 1 << 20);
+                foreach (var (disk, path) in wanted.Shape.Disks.Zip(wanted.Disks)) machine.Disks[disk.Volume.Text] = new(path, DiskFormat.Raw, DiskBytes);
                 host.Machines[wanted.Machine.Uuid] = machine;
             }
         });

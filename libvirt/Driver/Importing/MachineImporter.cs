@@ -13,10 +13,12 @@ internal sealed class MachineImporter(DriverContext context)
 {
     public Task PrepareAsync(string path, CancellationToken stop) => Task.Run(() => context.Paths.EnsureImports(Path.GetDirectoryName(path)!), stop);
 
-    public Task AcceptAsync(string path, CancellationToken stop) => Task.Run(() =>
+    public Task AcceptAsync(string path, long virtualSize, CancellationToken stop) => Task.Run(() =>
     {
         var facts = DiskImageInspector.Inspect(path, DiskFormat.Qcow2);
         if (facts.BackingName is { } backing) throw new WeaveException(Fault.Unsupported, $"The image {Ids.QuotePath(path)} stands on another file ({Ids.QuotePath(backing)}).", "Import images that stand alone, as `weave export` makes them.");
+        if (facts.VirtualSize != virtualSize)
+            throw new WeaveException(Fault.DataLoss, $"The image {Ids.QuotePath(path)} is a disk of {facts.VirtualSize} bytes, and its manifest says {virtualSize}.", "Copy the folder again, or export anew.");
         DurableFile.Own(path, context.Paths.QemuOwner);
     }, stop);
 

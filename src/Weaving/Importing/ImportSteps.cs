@@ -91,7 +91,7 @@ internal sealed class UnpackBoxes(Bench bench) : IStep<ImportPlan>
             await imports.PrepareImportAsync(paths[0], stop);
             var wanted = machine.Volumes.Zip(paths).ToDictionary(v => v.First.Image, v => (v.Second, v.First.Bytes, v.First.Sha256));
             await BoxFile.ReadAsync(Path.Combine(plan.Folder, machine.Box.Path), wanted, new BytesTold(context.Progress, $"unpacking the disks of {machine.Name}", 0, machine.Volumes.Sum(v => v.Bytes)), stop);
-            foreach (var path in paths) await imports.AcceptImportAsync(path, stop);
+            foreach (var (volume, path) in machine.Volumes.Zip(paths)) await imports.AcceptImportAsync(path, volume.VirtualSize, stop);
         }
     }
 

@@ -106,7 +106,8 @@ public abstract class TransferContract : IDisposable
         await imports.PrepareImportAsync(machine.Disks[0], Stop);
         await Exports(stage).WriteImageAsync(frozen, DiskFormat.Qcow2, Path.Combine(_folder, "disk1.img"), null, Stop);
         File.Copy(Path.Combine(_folder, "disk1.img"), machine.Disks[0]);
-        for (var twice = 0; twice < 2; twice++) await imports.AcceptImportAsync(machine.Disks[0], Stop);
+        Assert.Equal(Fault.DataLoss, (await Assert.ThrowsAsync<WeaveException>(() => imports.AcceptImportAsync(machine.Disks[0], frozen.VirtualSize + 512, Stop))).Fault);
+        for (var twice = 0; twice < 2; twice++) await imports.AcceptImportAsync(machine.Disks[0], frozen.VirtualSize, Stop);
         var made = await imports.CheckImportAsync(request, Stop);
         Assert.Equal(request.Networks.Select(n => n.Name), made);
         for (var twice = 0; twice < 2; twice++) await imports.DefineAsync(request, made, Stop);

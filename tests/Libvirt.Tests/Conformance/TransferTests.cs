@@ -32,8 +32,8 @@ public sealed class LibvirtTransferTests : TransferContract
         var path = RequestOf(bench, stage, closed: true).Machines[0].Disks[0];
         await Imports(stage).PrepareImportAsync(path, Stop);
         await LibvirtBench.RunAsync(null, Stop, "qemu-img", "create", "-q", "-f", "qcow2", "-b", "/etc/passwd", "-F", "raw", path);
-        Assert.Equal(Fault.Unsupported, (await Assert.ThrowsAsync<WeaveException>(() => Imports(stage).AcceptImportAsync(path, Stop))).Fault);
+        Assert.Equal(Fault.Unsupported, (await Assert.ThrowsAsync<WeaveException>(() => Imports(stage).AcceptImportAsync(path, 1 << 20, Stop))).Fault);
         await File.WriteAllTextAsync(path, "no image at all", Stop);
-        await Assert.ThrowsAsync<WeaveException>(() => Imports(stage).AcceptImportAsync(path, Stop));
+        await Assert.ThrowsAsync<WeaveException>(() => Imports(stage).AcceptImportAsync(path, 1 << 20, Stop));
     });
 }
