@@ -39,6 +39,9 @@ internal sealed class DriverPaths(HyperVOptions options, IHostFiles files)
     /// <summary>Name of a copy.</summary>
     public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => $"{options.Prefix}.{environment}.{weave}.{machine}";
 
+    /// <summary>True for the name of a checkpoint that was made here: layers stand on it, and nobody deletes it.</summary>
+    public bool IsOurCheckpoint(string? name) => name?.StartsWith(options.Prefix + ".", StringComparison.Ordinal) == true;
+
     /// <summary>Name of the private switch that is a network of a fence. Names of switches need not be unique: the switch's notes hold a mark, too (<see cref="Owned.OwnedMark"/>).</summary>
     public string NameSwitch(FenceTag tag, NetworkName network) => $"{options.Prefix}.{tag}.{network}";
 

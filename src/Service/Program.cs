@@ -7,7 +7,7 @@ using WeaveHypervisor.Weaving.Access;
 
 namespace WeaveHypervisor.Service;
 
-/// <summary>`serve` (default) runs the service; `doctor` looks at the host and `disk` at disk images without one. Exit codes: 0 done, 1 failed, 2 usage, 4 refused, 5 unavailable.</summary>
+/// <summary>`serve` (default) runs the service; `doctor` looks at the host (`--hyperv`: tries out what a Hyper-V host can do) and `disk` at disk images without one. Exit codes: 0 done, 1 failed, 2 usage, 4 refused, 5 unavailable.</summary>
 internal static class Program
 {
     public static async Task<int> Main(string[] args)
@@ -20,7 +20,7 @@ internal static class Program
             switch (command)
             {
                 case "serve": return await ServeAsync(options);
-                case "doctor": return await DoctorAsync(options, args.Contains("--json"));
+                case "doctor": return args.Contains("--hyperv") ? await HyperVDoctorAsync(options, args.Contains("--json")) : await DoctorAsync(options, args.Contains("--json"));
                 default:
                     await Console.Error.WriteLineAsync($"There is no command {Ids.Quote(command)}. Use serve, doctor or disk.");
                     return 2;
@@ -53,10 +53,24 @@ internal static class Program
         return await Disks.DiskCommand.RunAsync(words, Disks.DiskConsole.FromProcess(), stop.Token);
     }
 
+    private static async Task<int> HyperVDoctorAsync(WeaveOptions options, bool json)
+    {
+        using var stop = new CancellationTokenSource();
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context =>
+        {
+            // What the self-test has made is removed before it ends.
+            context.Cancel = true;
+            stop.Cancel();
+        });
+        await using var host = HyperVHost.Open(options, aside: true);
+        return await HyperVDoctor.RunAsync(host, host.SettingsOf(options), json, Console.Out, Console.Error, stop.Token);
+    }
+
     private static async Task<int> DoctorAsync(WeaveOptions options, bool json)
     {
         using var loggers = LoggerFactory.Create(b => b.AddConsole(c => c.LogToStandardErrorThreshold = LogLevel.Trace).SetMinimumLevel(LogLevel.Warning));
-        var driver = Composition.CreateDriver(options, loggers);
+        await using var hyperv = DriverNames.IsHyperV(options.Driver) ? HyperVHost.Open(options, aside: true) : null;
+        var driver = Composition.CreateDriver(options, loggers, hyperv: () => hyperv);
         using var database = new WeaveDatabase(Composition.StateOf(options, StateFolder.DatabaseIn(options.StatePath)), TimeProvider.System);
         var facts = await Storage.AddToAsync(await driver.InspectHostAsync(CancellationToken.None), database, CancellationToken.None);
         if (json) Console.WriteLine(System.Text.Json.JsonSerializer.Serialize(Api.Mapping.Map.View(facts), Client.V1.V1Json.Default.DoctorView));

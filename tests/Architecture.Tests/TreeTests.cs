@@ -16,7 +16,7 @@ public sealed partial class TreeTests
         ["src/State"] = ["src/Model", "src/Operations", "src/Weaving"],
         ["src/Simulator"] = ["src/Model", "src/Drivers", "src/Disks"],
         ["src/Client"] = [],
-        ["src/Service"] = ["src/Model", "src/Disks", "src/Drivers", "src/Operations", "src/Weaving", "src/State", "src/Simulator", "src/Client", "libvirt/Driver", "hyperv/Driver"],
+        ["src/Service"] = ["src/Model", "src/Disks", "src/Drivers", "src/Operations", "src/Weaving", "src/State", "src/Simulator", "src/Client", "libvirt/Driver", "hyperv/Cim", "hyperv/Driver", "hyperv/Simulator"],
         ["src/Cli"] = ["src/Client"],
         ["libvirt/LibvirtSharp"] = [],
         ["libvirt/Driver"] = ["libvirt/LibvirtSharp", "src/Drivers", "src/Disks", "src/Model"],

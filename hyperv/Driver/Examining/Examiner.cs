@@ -31,7 +31,7 @@ internal sealed class Examiner(DriverContext context, DiskFiles disks, HostSwitc
                 continue;
             }
             var parts = await context.Machines.ReadAsync(found[0].Settings, stop);
-            refusals.AddRange(Refusing.Of(subject, found[0], parts, (await context.Machines.CheckpointsAsync(found[0], stop)).Count, context.Options.Root, files));
+            refusals.AddRange(Refusing.Of(subject, found[0], parts, (await context.Machines.CheckpointsAsync(found[0], stop)).Count(c => !context.Paths.IsOurCheckpoint(c.Get(VirtualSystemSettingData.ElementName))), context.Options.Root, files));
             read.Add((request.Name, found[0], parts, await guests.ReadAsync(found[0], stop)));
         }
         foreach (var twice in read.GroupBy(m => m.Machine.Id).Where(g => g.Count() > 1)) refusals.Add(new(twice.Last().Name.Text, $"Machine '{twice.First().Machine.Name}' is named twice.", "Name each machine once."));

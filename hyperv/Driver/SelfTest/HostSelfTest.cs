@@ -11,10 +11,19 @@ namespace WeaveHypervisor.HyperV.SelfTest;
 /// tens of MB in its own folder; touches nothing that it has not made, and removes all of it, after failures too and, where the process died, at the next run.
 /// No guest system runs in its machines: that memory was resumed rests on the machine being saved after its import (EnabledState 6) and on its start having been a restore (JobType 15), not on what a guest remembers.
 /// </summary>
-internal sealed partial class HostSelfTest(DriverContext context)
+public sealed partial class HostSelfTest
 {
+    private readonly DriverContext _context;
     private static readonly TimeSpan SweepPatience = TimeSpan.FromMinutes(10), Settles = TimeSpan.FromSeconds(15);
-    private readonly ILogger _log = context.Loggers.CreateLogger<HostSelfTest>();
+    private readonly ILogger _log;
+
+    /// <summary>Checks the settings (InvalidRequest) and touches nothing else. The client and the files are the caller's to dispose of.</summary>
+    public HostSelfTest(HyperVOptions options, ICimClient client, IHostFiles files, TimeProvider clock, ILoggerFactory loggers) : this(new(options, client, files, clock, loggers)) => options.Validate();
+
+    internal HostSelfTest(DriverContext context) => (_context, _log) = (context, context.Loggers.CreateLogger<HostSelfTest>());
+
+    /// <summary>A record as it is kept: JSON with names in camel case.</summary>
+    public static string ToJson(CapabilityRecord record) => System.Text.Json.JsonSerializer.Serialize(record, CapabilityJson.Default.CapabilityRecord);
 
     private static IReadOnlyList<IHostTrial> Trials() =>
         [new SchemaTrial(), new TextTrial(), new LayerTrial(), new CheckpointTrial(), new RouteTrial(), new TwinsTrial(), new MergeTrial(), new IdentityTrial(), new TranslationTrial()];
@@ -26,11 +35,10 @@ internal sealed partial class HostSelfTest(DriverContext context)
     /// <param name="told">Called with each answer as it comes.</param>
     public async Task<CapabilityRecord> RunAsync(Action<TrialAnswer>? told, CancellationToken stop)
     {
-        context.Options.Validate();
-        var sweep = new TrialSweep(context);
-        var run = new TrialRun(context, new(context), sweep, told ?? (_ => { }));
-        var build = await context.Services.BuildAsync(stop);
-        await context.Services.SystemsAsync(stop);
+        var sweep = new TrialSweep(_context);
+        var run = new TrialRun(_context, new(_context), sweep, told ?? (_ => { }));
+        var build = await _context.Services.BuildAsync(stop);
+        await _context.Services.SystemsAsync(stop);
         await SweepAsync(sweep, stop);
         try
         {
@@ -45,8 +53,8 @@ internal sealed partial class HostSelfTest(DriverContext context)
         await SweepAsync(sweep, stop);
         var last = new TrialAnswer("sweep", "nothing of the self-test is left on the host", TrialOutcome.Ok, "no machine, import, switch, translation or file of it");
         told?.Invoke(last);
-        var record = run.Found with { TestedAt = context.Clock.GetUtcNow(), Build = build, Answers = [.. run.Answers, last] };
-        await context.Record.WriteAsync(record, stop);
+        var record = run.Found with { TestedAt = _context.Clock.GetUtcNow(), Build = build, Answers = [.. run.Answers, last] };
+        await _context.Record.WriteAsync(record, stop);
         return record;
     }
 
@@ -57,11 +65,11 @@ internal sealed partial class HostSelfTest(DriverContext context)
     /// </summary>
     private async Task ClearAfterAsync(TrialSweep sweep, Exception cause)
     {
-        using var limit = new CancellationTokenSource(SweepPatience, context.Clock);
+        using var limit = new CancellationTokenSource(SweepPatience, _context.Clock);
         try
         {
             await SweepAsync(sweep, limit.Token);
-            await Task.Delay(Settles, context.Clock, limit.Token);
+            await Task.Delay(Settles, _context.Clock, limit.Token);
             await SweepAsync(sweep, limit.Token);
         }
         catch (Exception e) when (e is WeaveException or OperationCanceledException)

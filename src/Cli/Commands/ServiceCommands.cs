@@ -21,7 +21,11 @@ internal static class ServiceCommands
     private static Command Doctor(Verb verb)
     {
         var repair = new Option<bool>("--repair") { Description = "Remove what is left over, publish routes again, make broken fences whole." };
-        var command = verb.Make("doctor", "Check the host, and compare it with what the service knows. Works without a service, too.", ["weave doctor", "weave doctor --repair", "weave doctor --json"], repair);
+        var hyperv = new Option<bool>("--hyperv")
+        {
+            Description = "On a Hyper-V host, elevated: find out what it can do by trying it on machines of the test's own (64 MB, some minutes), and keep that for the service. All of it is removed again.",
+        };
+        var command = verb.Make("doctor", "Check the host, and compare it with what the service knows. Works without a service, too.", ["weave doctor", "weave doctor --repair", "weave doctor --json", "weave doctor --hyperv"], repair, hyperv);
         verb.Does(command, async (parsed, client, output, stop) =>
         {
             DoctorView doctor;
@@ -42,7 +46,8 @@ internal static class ServiceCommands
                 foreach (var line in doctor.Repaired) output.Line($"repaired: {line}");
             }
             return doctor.Findings.Any(f => f.Level == "error") ? ExitCodes.Failed : ExitCodes.Done;
-        });
+        }, parsed => !parsed.GetValue(hyperv) ? null : parsed.GetValue(repair) ? throw new UsageException("--hyperv and --repair do not go together.", "Give one of them.")
+            : parsed.GetValue(verb.Json) ? ["doctor", "--hyperv", "--json"] : ["doctor", "--hyperv"]);
         return command;
     }
 
@@ -75,13 +80,16 @@ internal static class ServiceCommands
     private static Command Serve(Verb verb)
     {
         var rest = new Argument<string[]>("SETTINGS") { Description = "Settings for the service, as --Section:Name=value.", Arity = ArgumentArity.ZeroOrMore };
-        var command = verb.Make("serve", "Run the service in the foreground. It reads /etc/weave/weave.json and variables that begin with WEAVE_.", ["weave serve", "weave serve --Weave:Listen=http://127.0.0.1:7800"], rest);
+        var driver = new Option<string?>("--driver") { Description = "libvirt (Linux), hyperv (Windows), or an imaginary host for a first look: simulator, hyperv-simulator. Without: the setting Weave:Driver, else the system's own." };
+        driver.AcceptOnlyFromAmong("libvirt", "hyperv", "simulator", "hyperv-simulator");
+        var command = verb.Make("serve", "Run the service in the foreground. It reads /etc/weave/weave.json (on Windows %ProgramData%\\WeaveHypervisor\\weave.json) and variables that begin with WEAVE_.",
+            ["weave serve", "weave serve --Weave:Listen=http://127.0.0.1:7800", "weave serve --driver hyperv-simulator"], rest, driver);
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction(parsed =>
         {
             try
             {
-                return ServiceProgram.Run(verb.Host, ["serve", .. parsed.GetValue(rest) ?? [], .. parsed.UnmatchedTokens]);
+                return ServiceProgram.Run(verb.Host, ["serve", .. parsed.GetValue(driver) is { } name ? new[] { $"--Weave:Driver={name}" } : [], .. parsed.GetValue(rest) ?? [], .. parsed.UnmatchedTokens]);
             }
             catch (UsageException e)
             {

@@ -29,11 +29,13 @@ internal sealed class Verb(CliHost host)
     }
 
     /// <summary>An action that talks to the service.</summary>
-    public void Does(Command command, Func<ParseResult, WeaveClient, Output, CancellationToken, Task<int>> action) => command.SetAction(async (parsed, stop) =>
+    /// <param name="local">Answers the words for the service's own program where it is to be run instead; null from it: the service is talked to.</param>
+    public void Does(Command command, Func<ParseResult, WeaveClient, Output, CancellationToken, Task<int>> action, Func<ParseResult, IReadOnlyList<string>?>? local = null) => command.SetAction(async (parsed, stop) =>
     {
         var output = new Output(host, parsed.GetValue(Json));
         try
         {
+            if (local?.Invoke(parsed) is { } words) return ServiceProgram.Run(host, words);
             using var client = host.Connect();
             return await action(parsed, client, output, stop);
         }

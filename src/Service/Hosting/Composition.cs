@@ -1,6 +1,7 @@
 using Hangfire;
 using Hangfire.AspNetCore;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.HyperV;
 using WeaveHypervisor.Libvirt;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
@@ -20,10 +21,13 @@ namespace WeaveHypervisor.Service.Hosting;
 /// <summary>Puts the service together.</summary>
 internal static class Composition
 {
-    /// <summary>Settings from /etc/weave/weave.json, then WEAVE_… variables (WEAVE_Listen, WEAVE_Libvirt__Prefix), then the command line (--Weave:Listen=…).</summary>
+    /// <summary>The file of settings: /etc/weave/weave.json, on Windows %ProgramData%\WeaveHypervisor\weave.json.</summary>
+    public static string SettingsFile => OperatingSystem.IsWindows() ? Path.Combine(WeaveOptions.ProgramData, "weave.json") : "/etc/weave/weave.json";
+
+    /// <summary>Settings from <see cref="SettingsFile"/>, then WEAVE_… variables (WEAVE_Listen, WEAVE_Libvirt__Prefix), then the command line (--Weave:Listen=…).</summary>
     public static WeaveOptions ReadOptions(string[] args)
     {
-        var builder = new ConfigurationBuilder().AddJsonFile("/etc/weave/weave.json", optional: true);
+        var builder = new ConfigurationBuilder().AddJsonFile(SettingsFile, optional: true);
         builder.AddInMemoryCollection(new ConfigurationBuilder().AddEnvironmentVariables("WEAVE_").Build().AsEnumerable()
             .Select(p => KeyValuePair.Create(p.Key.StartsWith("Weave:", StringComparison.OrdinalIgnoreCase) ? p.Key : "Weave:" + p.Key, p.Value)));
         var options = builder.AddCommandLine(args).Build().GetSection("Weave").Get<WeaveOptions>() ?? new();
@@ -44,8 +48,10 @@ internal static class Composition
         services.AddSystemd().AddWindowsService();
         services.AddSingleton(TimeProvider.System).AddSingleton(options);
         services.AddWeaveState(StateOf(options, folder.Database));
-        services.AddSingleton(p => CreateDriver(options, p.GetRequiredService<ILoggerFactory>(), p.GetService<SimulatedHost>));
-        if (options.Driver == "simulator") services.AddSingleton(_ => NewSimulatedHost(options)).AddSingleton<IProber, SimulatedProber>();
+        services.AddSingleton(p => CreateDriver(options, p.GetRequiredService<ILoggerFactory>(), p.GetService<SimulatedHost>, p.GetService<HyperVHost>));
+        if (options.Driver == DriverNames.Simulator) services.AddSingleton(_ => NewSimulatedHost(options)).AddSingleton<IProber, SimulatedProber>();
+        if (DriverNames.IsHyperV(options.Driver)) services.AddSingleton(_ => HyperVHost.Open(options));
+        if (options.Driver == DriverNames.HyperVSimulator) services.AddSingleton<IProber, ImaginaryProber>();
         var shared = options.Storage.Postgres is { Length: > 0 };
         var process = $"{Environment.MachineName}:{folder.Root}";
         services.AddWeaving(options.Weaving, new(process, SeveralHosts: shared));
@@ -71,6 +77,7 @@ internal static class Composition
         app.MapGet("/healthz", () => Results.Text("ok"));
         app.MapGet("/readyz", (StartUp start) => start.IsReady ? Results.Text("ready") : Results.Text("starting", statusCode: 503));
         app.MapApi(options.Driver);
+        if (options.Driver == DriverNames.HyperVSimulator) app.MapImaginaryHost();
         app.MapDashboard();
         return app;
     }
@@ -90,12 +97,18 @@ internal static class Composition
     /// <summary>PostgreSQL where it is set, otherwise SQLite in the state folder.</summary>
     public static StateOptions StateOf(WeaveOptions options, string sqlitePath) => options.Storage.Postgres is { Length: > 0 } postgres ? new() { PostgresConnection = postgres } : new() { SqlitePath = sqlitePath };
 
-    /// <summary>What tells this machine from every other (machine-id(5)); its name where it has no such file.</summary>
-    private static string MachineIdentity() => File.Exists("/etc/machine-id") && File.ReadAllText("/etc/machine-id").Trim() is { Length: > 0 } id ? id : Environment.MachineName;
+    /// <summary>What tells this machine from every other (machine-id(5), on Windows the MachineGuid of its installation); its name where it has no such thing.</summary>
+    private static string MachineIdentity() => OperatingSystem.IsWindows() ? Microsoft.Win32.Registry.GetValue(@"HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Cryptography", "MachineGuid", null) as string ?? Environment.MachineName
+        : File.Exists("/etc/machine-id") && File.ReadAllText("/etc/machine-id").Trim() is { Length: > 0 } id ? id : Environment.MachineName;
 
-    /// <param name="simulated">The simulated host, where there is one already.</param>
-    public static IHypervisorDriver CreateDriver(WeaveOptions options, ILoggerFactory loggers, Func<SimulatedHost?>? simulated = null) => options.Driver == "simulator"
-        ? new SimulatedHypervisor(simulated?.Invoke() ?? NewSimulatedHost(options)) : new LibvirtDriver(options.Libvirt, TimeProvider.System, loggers);
+    /// <param name="simulated">The simulated host, where there is one already; <paramref name="hyperv"/> likewise.</param>
+    public static IHypervisorDriver CreateDriver(WeaveOptions options, ILoggerFactory loggers, Func<SimulatedHost?>? simulated = null, Func<HyperVHost?>? hyperv = null)
+    {
+        if (options.Driver == DriverNames.Simulator) return new SimulatedHypervisor(simulated?.Invoke() ?? NewSimulatedHost(options));
+        if (!DriverNames.IsHyperV(options.Driver)) return new LibvirtDriver(options.Libvirt, TimeProvider.System, loggers);
+        var host = hyperv?.Invoke() ?? HyperVHost.Open(options);
+        return new HyperVDriver(host.SettingsOf(options), host.Client, host.Files, TimeProvider.System, loggers);
+    }
 
     private static SimulatedHost NewSimulatedHost(WeaveOptions options) => new(Path.Combine(options.StatePath, "simulator"), TimeProvider.System);
 }
