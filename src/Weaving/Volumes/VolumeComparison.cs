@@ -21,8 +21,16 @@ internal sealed class VolumeReader(IReadOnlyDictionary<LayerId, Layer> layers)
         var known = chain.ToDictionary(l => l.Path, l => l.Format, StringComparer.Ordinal);
         // The user's own file may stand on files of his.
         if (chain[^1] is { Adopted: true } adopted)
-            foreach (var file in DiskChainInspector.Inspect(adopted.Path, adopted.Format).Skip(1)) known.TryAdd(file.Path, file.Format);
+            foreach (var (path, format) in await BelowAsync(adopted, stop)) known.TryAdd(path, format);
         return await DiskChain.OpenAsync(top.Path, top.Format, new CatalogueLocator(known), stop);
+    }
+
+    /// <summary>Files that the user's own file stands on; of VHDX files those beside it.</summary>
+    private static async ValueTask<IReadOnlyList<(string Path, DiskFormat Format)>> BelowAsync(Layer adopted, CancellationToken stop)
+    {
+        if (adopted.Format != DiskFormat.Vhdx) return [.. DiskChainInspector.Inspect(adopted.Path, adopted.Format).Skip(1).Select(f => (f.Path, f.Format))];
+        await using var own = await DiskChain.OpenAsync(adopted.Path, adopted.Format, new FolderLocator(adopted.Path), stop);
+        return [.. own.Layers.Skip(1).Select(l => (l.Path, adopted.Format))];
     }
 
     public LayerId? IdOf(string? path) => path is not null && _ids.TryGetValue(path, out var id) ? id : null;
