@@ -108,8 +108,9 @@ internal sealed class ScriptedServer : IDisposable
     public void Dispose()
     {
         _ended.Cancel();
-        _listener.Dispose();
+        // A listener that has been stopped must not be asked for the next client.
         _serving.Wait();
+        _listener.Dispose();
         _ended.Dispose();
     }
 
