@@ -1,7 +1,6 @@
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Simulator.Cim;
-using WeaveHypervisor.HyperV.Simulator.Jobs;
 using WeaveHypervisor.HyperV.Simulator.Machines;
 
 namespace WeaveHypervisor.HyperV.Simulator;

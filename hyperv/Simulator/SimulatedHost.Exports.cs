@@ -1,7 +1,6 @@
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Simulator.Cim;
-using WeaveHypervisor.HyperV.Simulator.Jobs;
 using WeaveHypervisor.HyperV.Simulator.Machines;
 
 namespace WeaveHypervisor.HyperV.Simulator;
@@ -117,7 +116,7 @@ public sealed partial class SimulatedHost
             var copy = configuration.CopyAs(ids[configuration.Guid]);
             Guid? parent = CimPath.TryParse(copy.Settings.Get(VirtualSystemSettingData.Parent), out var path) && Guid.TryParse(path["InstanceID"]?["Microsoft:".Length..], out var old) && ids.TryGetValue(old, out var known) ? known : null;
             copy.Settings = Plan(copy.Settings, planned.Id, "Microsoft:Hyper-V:Snapshot:Planned")
-                .With(VirtualSystemSettingData.Parent, parent is { } p ? PathOf(VirtualSystemSettingData.ClassName, V2, ("InstanceID", "Microsoft:" + MachineFiles.Name(p))).ToString() : null);
+                .With(VirtualSystemSettingData.Parent, parent is { } p ? PathOf(VirtualSystemSettingData.ClassName, HostNamespaces.Virtualization, ("InstanceID", "Microsoft:" + MachineFiles.Name(p))).ToString() : null);
             planned.Checkpoints.Add(new(copy.Guid, copy) { Memory = memory, Parent = parent });
         }
     }

@@ -169,6 +169,12 @@ public sealed partial class SimulatedHost
         }
     }
 
+    /// <summary>The Msvm_ComputerSystem of a machine.</summary>
+    public CimPath SystemOf(Guid machine)
+    {
+        lock (Gate) return PathOf(MachineNamed(machine));
+    }
+
     /// <summary>The state (EnabledState) of a machine.</summary>
     public ushort StateOf(Guid machine)
     {

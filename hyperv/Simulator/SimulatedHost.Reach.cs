@@ -1,5 +1,4 @@
 using System.Net;
-using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Simulator.Machines;
 using WeaveHypervisor.HyperV.Simulator.Networks;

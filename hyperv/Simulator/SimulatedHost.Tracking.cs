@@ -1,7 +1,6 @@
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Simulator.Cim;
-using WeaveHypervisor.HyperV.Simulator.Disks;
 using WeaveHypervisor.HyperV.Simulator.Machines;
 
 namespace WeaveHypervisor.HyperV.Simulator;
@@ -66,5 +65,5 @@ public sealed partial class SimulatedHost
         from point in _referencePoints from machine in Machines where machine.Id == point.Machine
         select new Link(ReferencePointOfVirtualSystem.ClassName, "Antecedent", PathOf(machine), "Dependent", PathOf(point));
 
-    private CimPath PathOf(ReferencePoint point) => PathOf(VirtualSystemReferencePoint.ClassName, V2, ("InstanceID", "Microsoft:" + MachineFiles.Name(point.Id)), ("VirtualSystemIdentifier", MachineFiles.Name(point.Machine)));
+    private CimPath PathOf(ReferencePoint point) => PathOf(VirtualSystemReferencePoint.ClassName, HostNamespaces.Virtualization, ("InstanceID", "Microsoft:" + MachineFiles.Name(point.Id)), ("VirtualSystemIdentifier", MachineFiles.Name(point.Machine)));
 }

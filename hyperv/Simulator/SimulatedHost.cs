@@ -14,9 +14,6 @@ namespace WeaveHypervisor.HyperV.Simulator;
 /// </summary>
 public sealed partial class SimulatedHost
 {
-    internal const string V2 = @"root\virtualization\v2";
-    internal const string StandardCim = @"root\StandardCimv2";
-    internal const string Windows = @"root\cimv2";
 
     private readonly Random _random;
     private DateTimeOffset _downUntil = DateTimeOffset.MinValue;
@@ -97,12 +94,12 @@ public sealed partial class SimulatedHost
 
     internal CimPath PathOf(string className, string @namespace, params ReadOnlySpan<(string, string)> keys) => CimPath.To(Options.Name, @namespace, className, keys);
 
-    internal CimPath PathOf(Machine machine) => PathOf(machine.IsPlanned ? PlannedComputerSystem.ClassName : ComputerSystem.ClassName, V2,
+    internal CimPath PathOf(Machine machine) => PathOf(machine.IsPlanned ? PlannedComputerSystem.ClassName : ComputerSystem.ClassName, HostNamespaces.Virtualization,
         ("CreationClassName", machine.IsPlanned ? PlannedComputerSystem.ClassName : ComputerSystem.ClassName), ("Name", MachineFiles.Name(machine.Id)));
 
-    internal CimPath PathOf(CimObject settings) => PathOf(settings.ClassName, V2, ("InstanceID", settings.Get(VirtualSystemSettingData.InstanceID)!));
+    internal CimPath PathOf(CimObject settings) => PathOf(settings.ClassName, HostNamespaces.Virtualization, ("InstanceID", settings.Get(VirtualSystemSettingData.InstanceID)!));
 
-    internal CimPath PathOf(SimulatedJob job) => PathOf(job.ClassName, V2, ("InstanceID", MachineFiles.Name(job.Id)));
+    internal CimPath PathOf(SimulatedJob job) => PathOf(job.ClassName, HostNamespaces.Virtualization, ("InstanceID", MachineFiles.Name(job.Id)));
 
     /// <summary>Who has a file open: machines that are not off or saved hold their own layer for writing and all below it for reading.</summary>
     private FileUse UseOf(string path)

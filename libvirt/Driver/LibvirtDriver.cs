@@ -1,5 +1,4 @@
 using Microsoft.Extensions.Logging;
-using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Libvirt.Agents;
 using WeaveHypervisor.Libvirt.Capturing;

@@ -3,7 +3,6 @@ using WeaveHypervisor.Model;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Service.Hosting;
 using WeaveHypervisor.State;
-using WeaveHypervisor.Weaving.Access;
 
 namespace WeaveHypervisor.Service;
 

@@ -126,13 +126,8 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
             {
                 var looked = new List<Look>(part.Length);
                 foreach (var weave in part) looked.Add(await LookAsync(weave, layers, missing));
-                if (Repairs)
-                {
-                    var announced = looked.Select(l => l.Broken is null ? l.Before : l.Before with { Drift = Dated(l.Before, [.. l.Before.Drift.Where(d => d.Text != Unfinished), new(DriftKind.Fence, Unfinished, bench.Now)]) }).ToList();
-                    await StoreAsync(looked.Select(l => l.Before), announced, lease);
-                    for (var i = 0; i < looked.Count; i++) looked[i] = await FenceAsync(looked[i]) with { Stored = announced[i] };
-                }
-                else for (var i = 0; i < looked.Count; i++) looked[i] = await FenceAsync(looked[i]);
+                if (Repairs) looked = await AnnounceAsync(looked, lease);
+                for (var i = 0; i < looked.Count; i++) looked[i] = await FenceAsync(looked[i]);
                 await StoreAsync(looked.Select(l => l.Stored), looked.Select(l => l.After with { Drift = Dated(l.Before, l.Found) }), lease);
                 if (bench.Now - prolonged < LeaseTime / 3) continue;
                 prolonged = bench.Now;
@@ -220,6 +215,14 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         if (weave.IsMain) return new(weave, changed, found);
         var broken = await bench.Driver.InspectFenceAsync(Fences.SpecOf(changed), stop);
         return new(weave, changed, found, broken.Count > 0 ? string.Join("; ", broken) : weave.Drift.Any(d => d.Text == Unfinished) ? Unfinished : null);
+    }
+
+    /// <summary>Writes of fences that are not whole that they are being made so.</summary>
+    private async Task<List<Look>> AnnounceAsync(List<Look> looked, Lease lease)
+    {
+        var announced = looked.ConvertAll(l => l.Broken is null ? l : l with { Stored = l.Before with { Drift = Dated(l.Before, [.. l.Before.Drift.Where(d => d.Text != Unfinished), new(DriftKind.Fence, Unfinished, bench.Now)]) } });
+        await StoreAsync(looked.Select(l => l.Stored), announced.Select(l => l.Stored), lease);
+        return announced;
     }
 
     /// <summary>Makes a fence whole that is not; it may have other outer addresses than before.</summary>

@@ -1,4 +1,3 @@
-using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Capture;

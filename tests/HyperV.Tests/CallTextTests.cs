@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.RegularExpressions;
 using WeaveHypervisor.HyperV.Cim;
-using WeaveHypervisor.HyperV.Simulator;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.Tests;

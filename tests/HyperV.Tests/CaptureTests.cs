@@ -1,6 +1,5 @@
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
-using WeaveHypervisor.HyperV.Inspecting;
 using WeaveHypervisor.HyperV.Simulator;
 using WeaveHypervisor.Model;
 

@@ -24,14 +24,14 @@ public sealed class EndpointTests : IDisposable
 
     private static PublishedEndpoint To(int port, string target = "100.64.9.10", int targetPort = 80, string listen = "0.0.0.0", RouteProtocol protocol = RouteProtocol.Tcp) => new(RouteId.New(TimeProvider.System), protocol, listen, port, target, targetPort);
 
-    private Task<IReadOnlyList<CimObject>> MappingsAsync() => _stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNatStaticMapping.ClassName).ToString(), Stop);
+    private Task<IReadOnlyList<CimObject>> MappingsAsync() => _stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNatStaticMapping.ClassName).ToString(), Stop);
 
     private async Task<string[]> TellAsync() => [.. (await MappingsAsync()).Select(m => $"{m.Find(NetNatStaticMapping.Protocol)} {m.Get(NetNatStaticMapping.ExternalIPAddress)}:{m.Find(NetNatStaticMapping.ExternalPort)} {m.Get(NetNatStaticMapping.InternalIPAddress)}:{m.Find(NetNatStaticMapping.InternalPort)}").Order(StringComparer.Ordinal)];
 
-    private Task<CimObject> ForeignAsync(ushort port) => _stand.Host.Client.CreateAsync(DriverContext.Standard, new CimObject(NetNatStaticMapping.ClassName).With(NetNatStaticMapping.NatName, "users").With(NetNatStaticMapping.Protocol, 6u)
+    private Task<CimObject> ForeignAsync(ushort port) => _stand.Host.Client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNatStaticMapping.ClassName).With(NetNatStaticMapping.NatName, "users").With(NetNatStaticMapping.Protocol, 6u)
         .With(NetNatStaticMapping.ExternalIPAddress, "0.0.0.0").With(NetNatStaticMapping.ExternalPort, port).With(NetNatStaticMapping.InternalIPAddress, "192.168.7.5").With(NetNatStaticMapping.InternalPort, (ushort)80), Stop);
 
-    private Task<CimObject> UsersNatAsync() => _stand.Host.Client.CreateAsync(DriverContext.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "users").With(NetNat.InternalIPInterfaceAddressPrefix, "192.168.7.0/24"), Stop);
+    private Task<CimObject> UsersNatAsync() => _stand.Host.Client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "users").With(NetNat.InternalIPInterfaceAddressPrefix, "192.168.7.0/24"), Stop);
 
     [Fact]
     public async Task Exactly_what_is_given_is_published_and_listed_also_by_the_next_process()
@@ -88,7 +88,7 @@ public sealed class EndpointTests : IDisposable
         await UsersNatAsync();
         await _stand.Drive(_publisher.PublishAsync([To(8081, "192.168.7.9")], Stop));
         Assert.Equal("users", Assert.Single(await MappingsAsync()).Get(NetNatStaticMapping.NatName));
-        Assert.Single(await _stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).ToString(), Stop));
+        Assert.Single(await _stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).ToString(), Stop));
     }
 
     [Theory]
@@ -123,20 +123,10 @@ public sealed class EndpointTests : IDisposable
         await UsersNatAsync();
         await ForeignAsync(9000);
         await _stand.Drive(_publisher.PublishAsync([To(8080), To(8081)], Stop));
-        await _stand.Host.Client.DeleteAsync((await _stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).Where(NetNat.Name, "weave.uplink").ToString(), Stop))[0].Reference, Stop);
+        await _stand.Host.Client.DeleteAsync((await _stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).Where(NetNat.Name, "weave.uplink").ToString(), Stop))[0].Reference, Stop);
         await _stand.Drive(_publisher.PublishAsync([To(8080), To(8081)], Stop));
-        _stand.Host.Faults.Forget();
-        _stand.Host.Faults.Add(call, nth, fault);
         PublishedEndpoint[] wanted = [To(8080, "100.64.9.11"), To(8082), To(8083), To(8084)];
-        try
-        {
-            await _stand.Drive(_publisher.PublishAsync(wanted, Stop));
-        }
-        catch (WeaveException)
-        {
-        }
-        Assert.True(_stand.Host.Faults.Calls.GetValueOrDefault(call) >= nth);
-        _stand.Host.Faults.Forget();
+        await Stand.OnceAsync(_stand.Host, call, nth, fault, () => _stand.Drive(_publisher.PublishAsync(wanted, Stop)));
         await _stand.Drive(_publisher.PublishAsync(wanted, Stop));
         Assert.Equal(["6 0.0.0.0:8080 100.64.9.11:80", "6 0.0.0.0:8082 100.64.9.10:80", "6 0.0.0.0:8083 100.64.9.10:80", "6 0.0.0.0:8084 100.64.9.10:80", "6 0.0.0.0:9000 192.168.7.5:80"], await TellAsync());
         await _stand.Drive(_publisher.PublishAsync([], Stop));

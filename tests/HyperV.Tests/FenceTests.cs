@@ -2,6 +2,7 @@ using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Fences;
+using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.HyperV.Simulator;
 using WeaveHypervisor.Model;
 
@@ -24,7 +25,7 @@ public sealed class FenceTests
     {
         var fence = Spec(weave, mac, uplink);
         var facts = await stand.Drive(keeper.MakeAsync(fence, Stop));
-        var place = await keeper.SwitchOfAsync(fence.Tag, fence.Networks[0].Name, Stop);
+        var place = (await new HostSwitches(stand.Context).OfFenceAsync(fence.Tag, Stop))[fence.Networks[0].Name];
         var copy = await stand.MachineAsync(stand.Context.Paths.NameCopy(fence.Environment, fence.Weave, fence.Machines[0].Name), [place], running: false, copyOf: Guid.NewGuid());
         var machine = (await stand.Context.Machines.FindAsync(copy, Stop))!;
         var nic = (await stand.PartsAsync(copy)).Nics[0];
@@ -80,9 +81,9 @@ public sealed class FenceTests
         Assert.Equal(["it is gone from the host"], await keeper.InspectAsync(two, Stop));
         Assert.NotNull(stand.Host.Behind(facts.Addresses[0].Outer));
         for (var twice = 0; twice < 2; twice++) await stand.Drive(keeper.RetireAsync(one.Tag, Stop));
-        Assert.Empty(await stand.Host.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop));
-        Assert.Empty(await stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).ToString(), Stop));
-        Assert.Empty(await stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetIPAddress.ClassName).ToString(), Stop));
+        Assert.Empty(await stand.Host.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop));
+        Assert.Empty(await stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).ToString(), Stop));
+        Assert.Empty(await stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetIPAddress.ClassName).ToString(), Stop));
         Assert.DoesNotContain(stand.Host.MachineNames(), m => m.Name.EndsWith(".gateway", StringComparison.Ordinal));
         Assert.Empty(await stand.Host.Files.ListAsync(@"C:\Weave\fences", true, Stop));
         Assert.Empty(await keeper.ListAsync(Stop));
@@ -97,8 +98,8 @@ public sealed class FenceTests
         Assert.Empty((await stand.Drive(keeper.MakeAsync(fence, Stop))).Addresses);
         Assert.Empty(await keeper.InspectAsync(fence, Stop));
         Assert.Empty(stand.Host.MachineNames());
-        Assert.Empty(await stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetAdapter.ClassName).ToString(), Stop));
-        Assert.Single(await stand.Host.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop));
+        Assert.Empty(await stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetAdapter.ClassName).ToString(), Stop));
+        Assert.Single(await stand.Host.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop));
         // Given an image later, the fence gets its gateway.
         stand.MakeDisk(Stand.Image);
         using var later = new FenceKeeper(stand.Context with { Options = stand.Options with { GatewayImage = Stand.Image } });
@@ -125,7 +126,7 @@ public sealed class FenceTests
         using var keeper = new FenceKeeper(stand.Context);
         var (fence, _, copy) = await WeaveAsync(stand, keeper, "one", UplinkMode.Nat);
         Assert.True(stand.Host.ReachesOutside(copy));
-        var nat = Assert.Single(await stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).ToString(), Stop));
+        var nat = Assert.Single(await stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).ToString(), Stop));
         Assert.Equal(("weave.uplink", "100.64.0.0/14"), (nat.Get(NetNat.Name), nat.Get(NetNat.InternalIPInterfaceAddressPrefix)));
         // Another uplink is another gateway, with the same addresses.
         var before = await stand.Drive(keeper.MakeAsync(fence, Stop));
@@ -139,7 +140,7 @@ public sealed class FenceTests
     public async Task Where_the_hosts_translation_is_somebody_elses_only_open_uplinks_are_refused()
     {
         using var stand = new Stand();
-        await stand.Host.Client.CreateAsync(DriverContext.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "docker").With(NetNat.InternalIPInterfaceAddressPrefix, "172.20.0.0/16"), Stop);
+        await stand.Host.Client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "docker").With(NetNat.InternalIPInterfaceAddressPrefix, "172.20.0.0/16"), Stop);
         using var keeper = new FenceKeeper(stand.Context);
         var error = await Assert.ThrowsAsync<WeaveException>(() => stand.Drive(keeper.MakeAsync(Spec("one", uplink: UplinkMode.Nat), Stop)));
         Assert.Equal(Fault.Conflict, error.Fault);
@@ -152,8 +153,8 @@ public sealed class FenceTests
     {
         using var stand = new Stand(options: o => o with { Uplink = "10.8.0.0/16" });
         stand.Host.AddSwitch("vpn", isInternal: true);
-        var adapter = Assert.Single(await stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetAdapter.ClassName).ToString(), Stop));
-        await stand.Drive(stand.Context.Jobs.RunAsync(CimPath.To(null, DriverContext.Standard, NetIPAddress.ClassName), NetIPAddress.Create(addressFamily: 2, interfaceIndex: adapter.Find(NetAdapter.InterfaceIndex), iPAddress: "10.8.3.1", prefixLength: 24), TimeSpan.FromMinutes(1), Stop));
+        var adapter = Assert.Single(await stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetAdapter.ClassName).ToString(), Stop));
+        await stand.Drive(stand.Context.Jobs.RunAsync(CimPath.To(null, HostNamespaces.Standard, NetIPAddress.ClassName), NetIPAddress.Create(addressFamily: 2, interfaceIndex: adapter.Find(NetAdapter.InterfaceIndex), iPAddress: "10.8.3.1", prefixLength: 24), TimeSpan.FromMinutes(1), Stop));
         using var keeper = new FenceKeeper(stand.Context);
         Assert.Equal(Fault.Conflict, await stand.FaultOf(() => keeper.MakeAsync(Spec("one"), Stop)));
     }
@@ -224,7 +225,7 @@ public sealed class FenceTests
                 await RunAsync(VirtualEthernetSwitchManagementService.ClassName, VirtualEthernetSwitchManagementService.DestroySystem((await switches.FindUplinkAsync(Stop))!));
                 break;
             case "nat":
-                await stand.Host.Client.DeleteAsync(Assert.Single(await stand.Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).ToString(), Stop)).Reference, Stop);
+                await stand.Host.Client.DeleteAsync(Assert.Single(await stand.Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).ToString(), Stop)).Reference, Stop);
                 break;
             case "record":
                 await stand.Host.Files.DeleteAsync($@"C:\Weave\fences\{fence.Tag}\fence.json", Stop);
@@ -280,10 +281,10 @@ public sealed class FenceTests
         await stand.Drive(keeper.MakeAsync(fence, Stop));
         Assert.Empty(await keeper.InspectAsync(fence, Stop));
         Assert.Single(stand.Host.MachineNames());
-        Assert.Equal(2, (await stand.Host.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop)).Count);
+        Assert.Equal(2, (await stand.Host.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop)).Count);
         await stand.Drive(keeper.RetireAsync(fence.Tag, Stop));
         Assert.Empty(stand.Host.MachineNames());
-        Assert.Empty(await stand.Host.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop));
+        Assert.Empty(await stand.Host.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop));
     }
 
     [Theory]
@@ -300,20 +301,10 @@ public sealed class FenceTests
         using var keeper = new FenceKeeper(stand.Context);
         var fence = Spec("one", "00:15:5d:07:00:20", UplinkMode.Nat);
         await stand.Drive(keeper.MakeAsync(fence, Stop));
-        stand.Host.Faults.Forget();
-        stand.Host.Faults.Add(call, nth, fault);
-        try
-        {
-            await stand.Drive(keeper.RetireAsync(fence.Tag, Stop));
-        }
-        catch (WeaveException)
-        {
-        }
-        Assert.True(stand.Host.Faults.Calls.GetValueOrDefault(call) >= nth);
-        stand.Host.Faults.Forget();
+        await Stand.OnceAsync(stand.Host, call, nth, fault, () => stand.Drive(keeper.RetireAsync(fence.Tag, Stop)));
         await stand.Drive(keeper.RetireAsync(fence.Tag, Stop));
         Assert.Empty(stand.Host.MachineNames());
-        Assert.Empty(await stand.Host.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop));
+        Assert.Empty(await stand.Host.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), Stop));
         Assert.Empty(await keeper.ListAsync(Stop));
     }
 

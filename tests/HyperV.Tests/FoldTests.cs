@@ -209,17 +209,7 @@ public sealed class FoldTests
         using var bench = new CoreBench();
         var history = await History.MakeAsync(bench);
         var request = history.Merge();
-        bench.Host.Faults.Forget();
-        bench.Host.Faults.Add(call, nth, fault);
-        try
-        {
-            await bench.Parts.Folding.FoldAsync(request, null, Stop);
-        }
-        catch (WeaveException)
-        {
-        }
-        Assert.True(bench.Host.Faults.Calls.GetValueOrDefault(call) >= nth);
-        bench.Host.Faults.Forget();
+        await Stand.OnceAsync(bench.Host, call, nth, fault, () => bench.Parts.Folding.FoldAsync(request, null, Stop));
         bench.Clock.Advance(TimeSpan.FromMinutes(1));
         var standing = await bench.Parts.Folding.EndAsync(request, Stop);
         Assert.Equal("abc", await history.ReadLayerAsync(standing.Layer));
@@ -247,17 +237,7 @@ public sealed class FoldTests
         using var bench = new CoreBench(outage: true);
         var history = await History.MakeAsync(bench);
         var (boot, request) = (bench.Host.Guest(bench[0])!.Boot, history.Pull());
-        bench.Host.Faults.Forget();
-        bench.Host.Faults.Add(call, nth, fault);
-        try
-        {
-            await bench.Parts.Folding.FoldAsync(request, null, Stop);
-        }
-        catch (WeaveException)
-        {
-        }
-        Assert.True(bench.Host.Faults.Calls.GetValueOrDefault(call) >= nth);
-        bench.Host.Faults.Forget();
+        await Stand.OnceAsync(bench.Host, call, nth, fault, () => bench.Parts.Folding.FoldAsync(request, null, Stop));
         await bench.Parts.Folding.EndAsync(request, Stop);
         Assert.Equal((boot, false), (bench.Host.Guest(bench[0])!.Boot, bench.Host.Guest(bench[0])!.IsCorrupt));
         Assert.Equal("abcde", history.Read());
@@ -334,17 +314,7 @@ public sealed class FoldTests
     {
         using var bench = new CoreBench();
         var history = await History.MakeAsync(bench);
-        bench.Host.Faults.Forget();
-        bench.Host.Faults.Add(call, nth, fault);
-        try
-        {
-            await bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned([.. history.Layers[1..]])], null, Stop);
-        }
-        catch (WeaveException)
-        {
-        }
-        Assert.True(bench.Host.Faults.Calls.GetValueOrDefault(call) >= nth);
-        bench.Host.Faults.Forget();
+        await Stand.OnceAsync(bench.Host, call, nth, fault, () => bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned([.. history.Layers[1..]])], null, Stop));
         bench.Clock.Advance(TimeSpan.FromMinutes(1));
         await bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned([.. history.Layers[1..]])], null, Stop);
         Assert.Equal((history.Layers[0].Path, "abcde"), (await history.FileAsync(), history.Read()));

@@ -1,8 +1,6 @@
 using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
-using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
-using WeaveHypervisor.HyperV.Simulator;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.Tests;

@@ -1,9 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 using WeaveHypervisor.Conformance;
 using WeaveHypervisor.Drivers;
-using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
-using WeaveHypervisor.HyperV.Power;
 using WeaveHypervisor.HyperV.Simulator;
 using WeaveHypervisor.Model;
 
@@ -36,8 +34,7 @@ public sealed class PowerSwitchTests : IDisposable
 
     private async Task SaveAsync()
     {
-        var system = CimPath.To(null, @"root\virtualization\v2", ComputerSystem.ClassName, ("CreationClassName", ComputerSystem.ClassName), ("Name", _id.ToString()));
-        await _host.Client.InvokeAsync(system, ComputerSystem.RequestStateChange(6), Stop);
+        await _host.Client.InvokeAsync(_host.SystemOf(_id), ComputerSystem.RequestStateChange(6), Stop);
         _clock.Advance(TimeSpan.FromSeconds(5));
         Assert.Equal(6, _host.StateOf(_id));
     }

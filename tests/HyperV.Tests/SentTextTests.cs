@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.RegularExpressions;
-using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Fences;
 using WeaveHypervisor.HyperV.Volumes;

@@ -53,11 +53,25 @@ internal sealed class Stand : IDisposable
 
     public async Task<Fault> FaultOf(Func<Task> act) => (await Assert.ThrowsAsync<WeaveException>(() => Drive(act()))).Fault;
 
-    public async Task<CimPath> ServiceAsync(string className) => Assert.Single(await Host.Client.QueryAsync(DriverContext.Virtualization, Wql.From(className).ToString(), Stop)).Reference;
+    public async Task<CimPath> ServiceAsync(string className) => Assert.Single(await Host.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(className).ToString(), Stop)).Reference;
 
-    public CimPath System(Guid id) => CimPath.To(Host.Options.Name, DriverContext.Virtualization, ComputerSystem.ClassName, ("CreationClassName", ComputerSystem.ClassName), ("Name", MachineReader.Name(id)));
+    /// <summary>The Nth call of a name goes wrong, once, while something is done, which may fail or not. Fails where there was no such call.</summary>
+    public static async Task OnceAsync(SimulatedHost host, string call, int nth, CallFault fault, Func<Task> act)
+    {
+        host.Faults.Forget();
+        host.Faults.Add(call, nth, fault);
+        try
+        {
+            await act();
+        }
+        catch (WeaveException)
+        {
+        }
+        Assert.True(host.Faults.Calls.GetValueOrDefault(call) >= nth);
+        host.Faults.Forget();
+    }
 
-    public Task PowerAsync(Guid id, ushort state) => Drive(Context.Jobs.RunAsync(System(id), ComputerSystem.RequestStateChange(state), TimeSpan.FromMinutes(1), Stop));
+    public Task PowerAsync(Guid id, ushort state) => Drive(Context.Jobs.RunAsync(Host.SystemOf(id), ComputerSystem.RequestStateChange(state), TimeSpan.FromMinutes(1), Stop));
 
     /// <summary>A machine of a user's, or, with a mark, a copy of ours.</summary>
     public async Task<MachineRef> MachineAsync(string name, IReadOnlyList<CimPath>? switches = null, bool running = true, int generation = 2, int disks = 1, Guid? copyOf = null)

@@ -21,7 +21,7 @@ internal sealed class GuestSigns(DriverContext context)
         if (machine.RunState == RunState.Off) return new(AgentCondition.Off, "The machine is off.");
         if (machine.RunState == RunState.Paused) return new(AgentCondition.Paused, "The machine is paused.");
         var query = Wql.From(HeartbeatComponent.ClassName).Where(HeartbeatComponent.SystemName, MachineReader.Name(machine.Id));
-        var heart = (await HyperVFaults.AskAsync(() => context.Client.QueryAsync(DriverContext.Virtualization, query.ToString(), stop), $"Asking for the heartbeat of '{machine.Name}'")).FirstOrDefault();
+        var heart = (await HyperVFaults.AskAsync(() => context.Client.QueryAsync(HostNamespaces.Virtualization, query.ToString(), stop), $"Asking for the heartbeat of '{machine.Name}'")).FirstOrDefault();
         if (heart is null || heart.Find(HeartbeatComponent.EnabledState) == 3) return new(AgentCondition.NoChannel, "The heartbeat service is not enabled for the machine.") { NextStep = "Enable it: `Enable-VMIntegrationService -Name Heartbeat, VSS`." };
         return heart.List(HeartbeatComponent.OperationalStatus).FirstOrDefault() switch
         {

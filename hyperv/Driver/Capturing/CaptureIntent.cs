@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.Model;
@@ -23,25 +22,10 @@ internal sealed class CaptureIntents(DriverContext context)
 
     private string FileOf(SnapshotId snapshot) => HostPath.Join(FolderOf(snapshot), "capture.json");
 
-    public async Task WriteAsync(SnapshotId snapshot, CaptureIntent intent, CancellationToken stop)
-    {
-        await context.Files.CreateFolderAsync(FolderOf(snapshot), stop);
-        await context.Files.WriteAsync(FileOf(snapshot), JsonSerializer.SerializeToUtf8Bytes(intent, CaptureJson.Default.CaptureIntent), stop);
-    }
+    public Task WriteAsync(SnapshotId snapshot, CaptureIntent intent, CancellationToken stop) => context.Files.WriteRecordAsync(FileOf(snapshot), intent, CaptureJson.Default.CaptureIntent, stop);
 
     /// <summary>Null where nothing was touched yet, or all was put back.</summary>
-    public async Task<CaptureIntent?> ReadAsync(SnapshotId snapshot, CancellationToken stop)
-    {
-        if (await context.Files.ReadAsync(FileOf(snapshot), stop) is not { } bytes) return null;
-        try
-        {
-            return JsonSerializer.Deserialize(bytes, CaptureJson.Default.CaptureIntent);
-        }
-        catch (JsonException)
-        {
-            return null;
-        }
-    }
+    public Task<CaptureIntent?> ReadAsync(SnapshotId snapshot, CancellationToken stop) => context.Files.ReadIntentAsync(FileOf(snapshot), CaptureJson.Default.CaptureIntent, stop);
 
     /// <summary>With all that was exported on the way.</summary>
     public Task RemoveAsync(SnapshotId snapshot, CancellationToken stop) => context.Files.DeleteAsync(FolderOf(snapshot), stop);

@@ -58,7 +58,7 @@ internal sealed class CaptureRun(DriverContext context, DiskFiles disks, LayerKe
     {
         var found = await context.Machines.FindAsync(machine.Machine, stop)
             ?? throw new WeaveException(Fault.NotFound, $"Machine '{machine.Machine.HypervisorName}' is not there.", "Look at the host with `weave doctor`.");
-        if (found.State >= 32784) throw new WeaveException(Fault.Conflict, $"Machine '{found.Name}' was stopped by Hyper-V in a critical state.", "Look at its storage, and resume it.");
+        if (MachineStates.IsCritical(found.State)) throw new WeaveException(Fault.Conflict, $"Machine '{found.Name}' was stopped by Hyper-V in a critical state.", "Look at its storage, and resume it.");
         var parts = await context.Machines.ReadAsync(found.Settings, stop);
         foreach (var volume in machine.Volumes)
         {

@@ -2,17 +2,14 @@ using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Inspecting;
 using WeaveHypervisor.HyperV.States;
-using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.Capturing;
 
 /// <summary>Takes a machine's memory of an instant, with the definition that it belongs to, out of the host, by one of the <see cref="CaptureRoute"/>s. Errors are <see cref="HostException"/>s and <see cref="CimException"/>s.</summary>
 internal sealed class MemoryRoutes(DriverContext context)
 {
-    private const byte NoSnapshots = 1, OneSnapshot = 2, OneSnapshotForBackup = 3;
-
     /// <summary>A saved machine, which must stay so until this has ended.</summary>
-    public Task ExportSavedAsync(CaptureMember member, string folder, CancellationToken stop) => ExportAsync(member, folder, NoSnapshots, null, stop);
+    public Task ExportSavedAsync(CaptureMember member, string folder, CancellationToken stop) => ExportAsync(member, folder, ExportSettings.NoSnapshots, null, stop);
 
     /// <summary>What was captured of a member goes to the paths that were chosen for it; <see cref="CaptureMember.Memory"/> stays null where the host gave no memory.</summary>
     public async Task TakeAsync(CaptureMember member, string folder, CancellationToken stop)
@@ -24,7 +21,7 @@ internal sealed class MemoryRoutes(DriverContext context)
                 definition = await FindDefinitionAsync(folder, stop);
                 break;
             case CaptureRoute.Live or CaptureRoute.Flat:
-                await ExportAsync(member, folder, member.Route == CaptureRoute.Live ? OneSnapshotForBackup : OneSnapshot, member.Checkpoint!, stop);
+                await ExportAsync(member, folder, member.Route == CaptureRoute.Live ? ExportSettings.OneSnapshotForBackup : ExportSettings.OneSnapshot, member.Checkpoint!, stop);
                 definition = await FindDefinitionAsync(folder, stop);
                 break;
             default:
@@ -48,7 +45,7 @@ internal sealed class MemoryRoutes(DriverContext context)
         }
         member.Memory = new()
         {
-            FlatPath = flat, DeviceStatePath = device, RamBytes = (long)(member.Parts.Find(MemorySettingData.ClassName)?.Find(MemorySettingData.VirtualQuantity) ?? 0) << 20,
+            FlatPath = flat, DeviceStatePath = device, RamBytes = member.Parts.MemoryBytes,
             StoredBytes = (await context.Files.MeasureAsync(flat, stop) ?? 0) + (await context.Files.MeasureAsync(device, stop) ?? 0),
             // Hyper-V finds memory beside a definition by their common name, which is part of neither.
             MainBlock = HostPath.Stem(definition),
@@ -62,11 +59,7 @@ internal sealed class MemoryRoutes(DriverContext context)
         await context.Files.CreateFolderAsync(HostPath.Folder(folder), stop);
         var settings = (await context.Client.AssociatorsAsync(member.Machine.System, SystemExportSettingData.ClassName, VirtualSystemExportSettingData.ClassName, null, null, stop)).FirstOrDefault()
             ?? throw new HostException(HostErrorKind.NotFound, $"'{member.Machine.Name}' has no settings for exports");
-        settings = settings.With(VirtualSystemExportSettingData.CopySnapshotConfiguration, mode).With(VirtualSystemExportSettingData.CopyVmRuntimeInformation, true).With(VirtualSystemExportSettingData.CopyVmStorage, mode == OneSnapshot)
-            .With(VirtualSystemExportSettingData.CreateVmExportSubdirectory, false).With(VirtualSystemExportSettingData.CaptureLiveState.Name, null);
-        if (checkpoint is not null) settings = settings.With(VirtualSystemExportSettingData.SnapshotVirtualSystem, checkpoint.Reference.ToString());
-        if (mode == OneSnapshotForBackup) settings = settings.With(VirtualSystemExportSettingData.BackupIntent, (byte)0);
-        await context.Jobs.RunAsync(await context.Services.SystemsAsync(stop), VirtualSystemManagementService.ExportSystemDefinition(member.Machine.System, folder, settings), context.Options.CopyPatience, stop);
+        await context.Jobs.RunAsync(await context.Services.SystemsAsync(stop), VirtualSystemManagementService.ExportSystemDefinition(member.Machine.System, folder, ExportSettings.Of(settings, mode, checkpoint)), context.Options.CopyPatience, stop);
     }
 
     private async Task<string> FindDefinitionAsync(string folder, CancellationToken stop) =>

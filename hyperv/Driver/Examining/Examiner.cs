@@ -46,8 +46,8 @@ internal sealed class Examiner(DriverContext context, DiskFiles disks, HostSwitc
             examined.Add(new(new(name, machine.Name, machine.Id), machine.RunState, volumes));
             blueprints.Add(new()
             {
-                Name = name, Definition = MachineDefinition.Write(machine, parts), States = StateKeeper.KindsOf(machine.Settings),
-                MemoryBytes = (long)(parts.Find(MemorySettingData.ClassName)?.Find(MemorySettingData.VirtualQuantity) ?? 0) << 20,
+                Name = name, Definition = MachineDefinition.Write(machine, parts), States = StateKeeper.KindsOf(machine),
+                MemoryBytes = parts.MemoryBytes,
                 VirtualCpus = (int)(parts.Find(ProcessorSettingData.ClassName)?.Find(ProcessorSettingData.VirtualQuantity) ?? 1),
                 Volumes = [.. volumes.Select(v => new VolumeBlueprint { Name = v.Volume, Target = v.Volume.Text, VirtualSize = v.VirtualSize })],
                 Nics = Nics(parts, adapters, networks),
@@ -90,7 +90,7 @@ internal sealed class Examiner(DriverContext context, DiskFiles disks, HostSwitc
     /// <summary>Files that are attached more than once on this host; checkpoints name frozen files, which their machines stand on.</summary>
     private async Task<IReadOnlySet<string>> SharedFilesAsync(CancellationToken stop)
     {
-        var all = await HyperVFaults.AskAsync(() => context.Client.QueryAsync(DriverContext.Virtualization, Wql.From(StorageAllocationSettingData.ClassName).ToString(), stop), "Looking for disks");
+        var all = await HyperVFaults.AskAsync(() => context.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(StorageAllocationSettingData.ClassName).ToString(), stop), "Looking for disks");
         return all.Where(MachineParts.IsDisk).Where(d => d.List(StorageAllocationSettingData.HostResource).Count > 0)
             .GroupBy(d => d.List(StorageAllocationSettingData.HostResource)[0], HostPath.Comparer).Where(g => g.Count() > 1).Select(g => g.Key).ToHashSet(HostPath.Comparer);
     }

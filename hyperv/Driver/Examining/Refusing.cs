@@ -9,7 +9,6 @@ namespace WeaveHypervisor.HyperV.Examining;
 /// <summary>All reasons for which a machine cannot be adopted, each with the way out. Pure: what is not known to be copied safely is refused.</summary>
 internal static class Refusing
 {
-    private const string PhysicalDisk = "Microsoft:Hyper-V:Physical Disk Drive";
     /// <summary>Hyper-V's own names come behind it, and its paths end at 260.</summary>
     private const int LongestPath = 200;
 
@@ -27,8 +26,8 @@ internal static class Refusing
         if (machine.Settings.Find(VirtualSystemSettingData.AutomaticSnapshotsEnabled) is true)
             yield return new(name, "Hyper-V makes and merges checkpoints of it by itself, which would break layers.", "Switch that off while it is off: `Set-VM -AutomaticCheckpointsEnabled $false`.");
         if (checkpoints > 0) yield return new(name, $"It has {checkpoints} checkpoint{(checkpoints == 1 ? "" : "s")}; when one is deleted Hyper-V rewrites the disks that layers would stand on.", "Delete them, and wait until their disks are merged: `Get-VMCheckpoint | Remove-VMCheckpoint`.");
-        if (machine.State >= 32784) yield return new(name, "Hyper-V has stopped it in a critical state.", "Look at its storage, and resume it.");
-        foreach (var drive in parts.All.Where(p => p.Get(ResourceAllocationSettingData.ResourceSubType) == PhysicalDisk && p.ClassName == ResourceAllocationSettingData.ClassName))
+        if (MachineStates.IsCritical(machine.State)) yield return new(name, "Hyper-V has stopped it in a critical state.", "Look at its storage, and resume it.");
+        foreach (var drive in parts.All.Where(p => p.Get(ResourceAllocationSettingData.ResourceSubType) == HardwareKinds.PhysicalDisk && p.ClassName == ResourceAllocationSettingData.ClassName))
             yield return new(name, "It has a disk of the host itself (pass-through); only files can have layers.", "Copy it to a .vhdx file, and use that.");
         foreach (var disk in parts.Disks)
         {

@@ -39,10 +39,6 @@ internal sealed class FenceKeeper : IDisposable
 
     private bool HasGateway => _context.Options.GatewayImage is not null;
 
-    /// <summary>The switch of a network of a fence, for machines that are put on it; NotFound where it is gone.</summary>
-    public async Task<CimPath> SwitchOfAsync(FenceTag tag, NetworkName network, CancellationToken stop) => await _switches.FindAsync(tag, network, stop)
-        ?? throw new WeaveException(Fault.NotFound, $"Network '{network}' of fence {tag} is gone.", "Start the weave again: its fence is made whole by that.");
-
     /// <inheritdoc cref="IHypervisorDriver.MakeFenceAsync"/>
     public Task<FenceFacts> MakeAsync(FenceSpec fence, CancellationToken stop) => HyperVFaults.AskAsync(async () =>
     {
@@ -158,7 +154,7 @@ internal sealed class FenceKeeper : IDisposable
     private async Task<IReadOnlyList<(MachineName Machine, MachineNic Nic, CimPath Place)>> LooseAsync(FenceSpec fence, IReadOnlyList<OwnedSwitch> switches, CancellationToken stop)
     {
         var loose = new List<(MachineName, MachineNic, CimPath)>();
-        var copies = (await _context.Machines.ListAsync(stop)).Where(m => m.Mark is { Kind: MarkKind.Copy } mark && mark.Prefix == _context.Options.Prefix).ToLookup(m => m.Name);
+        var copies = (await _context.Machines.ListAsync(stop)).Where(m => OwnedMark.Is(m.Mark, MarkKind.Copy, _context.Options)).ToLookup(m => m.Name);
         foreach (var machine in fence.Machines)
             foreach (var copy in copies[_context.Paths.NameCopy(fence.Environment, fence.Weave, machine.Name)])
                 foreach (var nic in (await _context.Machines.ReadAsync(copy.Settings, stop)).Nics)

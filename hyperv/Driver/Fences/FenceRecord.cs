@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.Model;
@@ -27,24 +26,10 @@ internal sealed class FenceStore(DriverContext context)
     public string RecordPath(FenceTag tag) => HostPath.Join(Folder(tag), Name);
 
     /// <summary>Null where there is none. DataLoss where it is damaged.</summary>
-    public async Task<FenceRecord?> ReadAsync(FenceTag tag, CancellationToken stop)
-    {
-        if (await context.Files.ReadAsync(RecordPath(tag), stop) is not { } bytes) return null;
-        try
-        {
-            return JsonSerializer.Deserialize(bytes, FenceJson.Default.FenceRecord);
-        }
-        catch (JsonException e)
-        {
-            throw new WeaveException(Fault.DataLoss, $"The record of fence {tag}, {Ids.QuotePath(RecordPath(tag))}, is damaged: {e.Message}", "Delete it; the fence is then made again with other outer addresses.", e);
-        }
-    }
+    public Task<FenceRecord?> ReadAsync(FenceTag tag, CancellationToken stop) =>
+        context.Files.ReadRecordAsync(RecordPath(tag), FenceJson.Default.FenceRecord, $"record of fence {tag}", "Delete it; the fence is then made again with other outer addresses.", stop);
 
-    public async Task WriteAsync(FenceRecord record, CancellationToken stop)
-    {
-        await context.Files.CreateFolderAsync(Folder(record.Tag), stop);
-        await context.Files.WriteAsync(RecordPath(record.Tag), JsonSerializer.SerializeToUtf8Bytes(record, FenceJson.Default.FenceRecord), stop);
-    }
+    public Task WriteAsync(FenceRecord record, CancellationToken stop) => context.Files.WriteRecordAsync(RecordPath(record.Tag), record, FenceJson.Default.FenceRecord, stop);
 
     /// <summary>Tags of all fences that have a folder.</summary>
     public async Task<IReadOnlyList<FenceTag>> ListAsync(CancellationToken stop) =>

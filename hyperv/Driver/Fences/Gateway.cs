@@ -3,6 +3,7 @@ using WeaveHypervisor.Disks.Vhdx;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
+using WeaveHypervisor.HyperV.Layers;
 using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.HyperV.Owned;
 using WeaveHypervisor.HyperV.Power;
@@ -29,7 +30,7 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
 
     /// <summary>All gateways of this service, also those that were made half.</summary>
     public async Task<IReadOnlyList<HostMachine>> ListAsync(CancellationToken stop) =>
-        [.. (await context.Machines.ListAsync(stop)).Where(m => m.Mark is { Kind: MarkKind.Gateway } mark && mark.Prefix == context.Options.Prefix)];
+        [.. (await context.Machines.ListAsync(stop)).Where(m => OwnedMark.Is(m.Mark, MarkKind.Gateway, context.Options))];
 
     public async Task<HostMachine?> FindAsync(FenceTag tag, CancellationToken stop) => (await ListAsync(stop)).FirstOrDefault(m => m.Mark!.Key == tag.Text);
 
@@ -37,12 +38,12 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
     public async Task EnsureAsync(FenceSpec fence, FenceRecord record, IReadOnlyList<OwnedSwitch> switches, CimPath uplink, CancellationToken stop)
     {
         await EnsureDisksAsync(record, stop);
-        await VirtualHardware.UntilAsync(context, $"Making the gateway of fence {fence.Tag}", async () =>
+        await context.UntilAsync($"Making the gateway of fence {fence.Tag}", async () =>
         {
             if (await FindAsync(fence.Tag, stop) is not null) return true;
             var folder = store.Folder(fence.Tag);
             await context.Jobs.RunAsync(await context.Services.SystemsAsync(stop), VirtualSystemManagementService.DefineSystem(systemSettings: new CimObject(VirtualSystemSettingData.ClassName)
-                .With(VirtualSystemSettingData.ElementName, NameOf(fence.Tag)).With(VirtualSystemSettingData.VirtualSystemSubType, "Microsoft:Hyper-V:SubType:1")
+                .With(VirtualSystemSettingData.ElementName, NameOf(fence.Tag)).With(VirtualSystemSettingData.VirtualSystemSubType, HardwareKinds.FirstGeneration)
                 .With(VirtualSystemSettingData.Notes, new OwnedMark(context.Options.Prefix, MarkKind.Gateway, fence.Tag.Text, $"{fence.Environment}/{fence.Weave}").ToNotes())
                 .With(VirtualSystemSettingData.ConfigurationDataRoot, folder).With(VirtualSystemSettingData.SnapshotDataRoot, folder).With(VirtualSystemSettingData.SuspendDataRoot, folder).With(VirtualSystemSettingData.SwapFileDataRoot, folder)
                 .With(VirtualSystemSettingData.AutomaticStartupAction, DoNothing).With(VirtualSystemSettingData.AutomaticShutdownAction, TurnsOff)
@@ -111,14 +112,12 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
     private async Task EnsureDisksAsync(FenceRecord record, CancellationToken stop)
     {
         var (system, settings) = (SystemDisk(record.Tag), SettingsDisk(record.Tag));
-        await VirtualHardware.UntilAsync(context, $"Making the disk of the gateway of fence {record.Tag}", async () =>
+        await context.UntilAsync($"Making the disk of the gateway of fence {record.Tag}", async () =>
         {
             if (await context.Files.FindAsync(system, stop) is not null) return true;
             try
             {
-                await context.Jobs.RunAsync(await context.Services.ImagesAsync(stop), ImageManagementService.CreateVirtualHardDisk(new CimObject(VirtualHardDiskSettingData.ClassName)
-                    .With(VirtualHardDiskSettingData.Type, (ushort)4).With(VirtualHardDiskSettingData.Format, (ushort)3).With(VirtualHardDiskSettingData.Path, system).With(VirtualHardDiskSettingData.ParentPath, context.Options.GatewayImage)
-                    .With(VirtualHardDiskSettingData.MaxInternalSize, 0ul).With(VirtualHardDiskSettingData.BlockSize, 0u).With(VirtualHardDiskSettingData.LogicalSectorSize, 0u).With(VirtualHardDiskSettingData.PhysicalSectorSize, 0u)), context.Options.StatePatience, stop);
+                await context.Jobs.RunAsync(await context.Services.ImagesAsync(stop), ImageManagementService.CreateVirtualHardDisk(DiskFiles.LayerOn(context.Options.GatewayImage!, system)), context.Options.StatePatience, stop);
             }
             catch (HostException e) when (e.Kind == HostErrorKind.NotFound)
             {

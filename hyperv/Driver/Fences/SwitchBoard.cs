@@ -15,19 +15,11 @@ internal sealed class SwitchBoard(DriverContext context)
 {
     /// <summary>Key of the uplink's mark, which is no fence's.</summary>
     public const string UplinkKey = "uplink";
+    private readonly HostSwitches _switches = new(context);
 
     /// <summary>All switches of this service, in the order of their ids.</summary>
-    public Task<IReadOnlyList<OwnedSwitch>> ListAsync(CancellationToken stop) => HyperVFaults.AskAsync<IReadOnlyList<OwnedSwitch>>(async () =>
-    {
-        var found = new List<OwnedSwitch>();
-        foreach (var settings in await context.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitchSettingData.ClassName).ToString(), stop))
-        {
-            if (OwnedMark.Of(settings) is not { Kind: MarkKind.Switch } mark || mark.Prefix != context.Options.Prefix) continue;
-            // A switch that is removed meanwhile is not there.
-            foreach (var place in await context.Client.AssociatorsAsync(settings.Reference, SettingsDefineState.ClassName, VirtualEthernetSwitch.ClassName, null, null, stop)) found.Add(new(place.Reference, mark));
-        }
-        return [.. found.OrderBy(s => s.Path.ToString(), StringComparer.OrdinalIgnoreCase)];
-    }, "Looking for virtual switches");
+    public async Task<IReadOnlyList<OwnedSwitch>> ListAsync(CancellationToken stop) =>
+        [.. (await _switches.ListAsync(stop)).Where(s => OwnedMark.Is(s.Mark, MarkKind.Switch, context.Options)).Select(s => new OwnedSwitch(s.Path, s.Mark!)).OrderBy(s => s.Path.ToString(), StringComparer.OrdinalIgnoreCase)];
 
     /// <summary>The switch of a network of a fence; null where there is none.</summary>
     public async Task<CimPath?> FindAsync(FenceTag tag, NetworkName network, CancellationToken stop) => Of(await ListAsync(stop), tag, network);
@@ -37,7 +29,7 @@ internal sealed class SwitchBoard(DriverContext context)
     /// <summary>Makes the private switch of a network of a fence; there already: kept.</summary>
     public async Task<CimPath> EnsurePrivateAsync(FenceTag tag, NetworkName network, CancellationToken stop)
     {
-        await VirtualHardware.UntilAsync(context, $"Making the switch of network '{network}'", async () =>
+        await context.UntilAsync($"Making the switch of network '{network}'", async () =>
         {
             if (await FindAsync(tag, network, stop) is not null) return true;
             await DefineAsync(context.Paths.NameSwitch(tag, network), new(context.Options.Prefix, MarkKind.Switch, tag.Text, network.Text), null, stop);
@@ -52,13 +44,13 @@ internal sealed class SwitchBoard(DriverContext context)
     /// <summary>Makes that switch, with an adapter of the host's on it; there already: kept.</summary>
     public async Task<CimPath> EnsureUplinkAsync(CancellationToken stop)
     {
-        await VirtualHardware.UntilAsync(context, "Making the uplink's switch", async () =>
+        await context.UntilAsync("Making the uplink's switch", async () =>
         {
             if (await FindUplinkAsync(stop) is not null) return true;
-            var host = (await HyperVFaults.AskAsync(() => context.Client.QueryAsync(DriverContext.Virtualization, Wql.From(ComputerSystem.ClassName).ToString(), stop), "Looking for the host")).FirstOrDefault(s => !Guid.TryParse(s.Get(ComputerSystem.Name), out _))
+            var host = (await HyperVFaults.AskAsync(() => context.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(ComputerSystem.ClassName).ToString(), stop), "Looking for the host")).FirstOrDefault(s => !Guid.TryParse(s.Get(ComputerSystem.Name), out _))
                 ?? throw new WeaveException(Fault.Unavailable, "Hyper-V does not show the host itself.", "Look at the service vmms.");
             await DefineAsync(UplinkName, new(context.Options.Prefix, MarkKind.Switch, UplinkKey, UplinkKey), new CimObject(EthernetPortAllocationSettingData.ClassName)
-                .With(EthernetPortAllocationSettingData.ResourceType, (ushort)33).With(EthernetPortAllocationSettingData.ResourceSubType, "Microsoft:Hyper-V:Ethernet Connection")
+                .With(EthernetPortAllocationSettingData.ResourceType, (ushort)33).With(EthernetPortAllocationSettingData.ResourceSubType, HardwareKinds.Connection)
                 .With(EthernetPortAllocationSettingData.ElementName, UplinkName).With(EthernetPortAllocationSettingData.HostResource, [host.Reference.ToString()]), stop);
             return false;
         }, stop);
@@ -84,5 +76,4 @@ internal sealed class SwitchBoard(DriverContext context)
     private async Task DefineAsync(string name, OwnedMark mark, CimObject? port, CancellationToken stop) =>
         await context.Jobs.RunAsync(await context.Services.SwitchesAsync(stop), VirtualEthernetSwitchManagementService.DefineSystem(null, port is null ? null : [port],
             new CimObject(VirtualEthernetSwitchSettingData.ClassName).With(VirtualEthernetSwitchSettingData.ElementName, name).With(VirtualEthernetSwitchSettingData.Notes, mark.ToNotes())), context.Options.StatePatience, stop);
-
 }

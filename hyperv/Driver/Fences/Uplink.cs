@@ -23,13 +23,13 @@ internal sealed class Uplink(DriverContext context, SwitchBoard switches)
     public async Task<CimPath> EnsureAsync(CancellationToken stop)
     {
         var place = await switches.EnsureUplinkAsync(stop);
-        await Machines.VirtualHardware.UntilAsync(context, "Giving the host its address on the uplink", async () =>
+        await context.UntilAsync("Giving the host its address on the uplink", async () =>
         {
             if (await HasAddressAsync(stop)) return true;
             var index = await AdapterAsync(stop) ?? throw new WeaveException(Fault.Unavailable, $"The host shows no adapter 'vEthernet ({switches.UplinkName})'.", "Look at the host's adapters; try again.");
             try
             {
-                await context.Jobs.RunAsync(CimPath.To(null, DriverContext.Standard, NetIPAddress.ClassName), NetIPAddress.Create(addressFamily: 2, interfaceIndex: index, iPAddress: _plan.Host, prefixLength: (byte)_plan.PrefixLength), context.Options.StatePatience, stop, retryBusy: false);
+                await context.Jobs.RunAsync(CimPath.To(null, HostNamespaces.Standard, NetIPAddress.ClassName), NetIPAddress.Create(addressFamily: 2, interfaceIndex: index, iPAddress: _plan.Host, prefixLength: (byte)_plan.PrefixLength), context.Options.StatePatience, stop, retryBusy: false);
             }
             catch (HostException e) when (e.Code == OverlappingAddress.ToString(System.Globalization.CultureInfo.InvariantCulture))
             {
@@ -41,7 +41,7 @@ internal sealed class Uplink(DriverContext context, SwitchBoard switches)
     }
 
     /// <summary>Makes the host's translation of the uplink. Conflict where Windows has given its one prefix to another; Unsupported on editions without.</summary>
-    public Task EnsureNatAsync(CancellationToken stop) => Machines.VirtualHardware.UntilAsync(context, "Making the host's translation", async () =>
+    public Task EnsureNatAsync(CancellationToken stop) => context.UntilAsync("Making the host's translation", async () =>
     {
         var nats = await NatsAsync(stop);
         if (nats.FirstOrDefault(n => n.Get(NetNat.Name) == NatName) is { } own)
@@ -52,7 +52,7 @@ internal sealed class Uplink(DriverContext context, SwitchBoard switches)
         }
         try
         {
-            await context.Client.CreateAsync(DriverContext.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, NatName).With(NetNat.InternalIPInterfaceAddressPrefix, _plan.Prefix), stop);
+            await context.Client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, NatName).With(NetNat.InternalIPInterfaceAddressPrefix, _plan.Prefix), stop);
         }
         catch (CimException e) when (nats.Count > 0 && HostErrors.Of(e, "Making the host's translation").Kind is not (HostErrorKind.Unavailable or HostErrorKind.OutcomeUnknown))
         {
@@ -70,7 +70,7 @@ internal sealed class Uplink(DriverContext context, SwitchBoard switches)
     {
         try
         {
-            return await context.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).ToString(), stop);
+            return await context.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).ToString(), stop);
         }
         catch (CimException e) when (e.Status == CimStatus.InvalidClass)
         {
@@ -87,7 +87,7 @@ internal sealed class Uplink(DriverContext context, SwitchBoard switches)
     {
         try
         {
-            return await context.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNatStaticMapping.ClassName).ToString(), stop);
+            return await context.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNatStaticMapping.ClassName).ToString(), stop);
         }
         catch (CimException e) when (e.Status == CimStatus.InvalidClass)
         {
@@ -148,16 +148,16 @@ internal sealed class Uplink(DriverContext context, SwitchBoard switches)
     private async Task<bool> HasAddressAsync(CancellationToken stop)
     {
         if (await AdapterAsync(stop) is not { } index) return false;
-        var addresses = await HyperVFaults.AskAsync(() => context.Client.QueryAsync(DriverContext.Standard, Wql.From(NetIPAddress.ClassName).ToString(), stop), "Looking at the host's addresses");
+        var addresses = await HyperVFaults.AskAsync(() => context.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetIPAddress.ClassName).ToString(), stop), "Looking at the host's addresses");
         return addresses.Any(a => a.Find(NetIPAddress.InterfaceIndex) == index && IPAddress.TryParse(a.Get(NetIPAddress.IPAddress), out var ip) && ip.ToString() == _plan.Host);
     }
 
     /// <summary>The index of the host's adapter on the uplink's switch: the port says its device, the adapter is that device's.</summary>
     private async Task<uint?> AdapterAsync(CancellationToken stop)
     {
-        var ports = await HyperVFaults.AskAsync(() => context.Client.QueryAsync(DriverContext.Virtualization, Wql.From(InternalEthernetPort.ClassName).Where(InternalEthernetPort.ElementName, switches.UplinkName).ToString(), stop), "Looking for the host's ports");
+        var ports = await HyperVFaults.AskAsync(() => context.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(InternalEthernetPort.ClassName).Where(InternalEthernetPort.ElementName, switches.UplinkName).ToString(), stop), "Looking for the host's ports");
         if (ports.Count == 0) return null;
-        var adapters = await HyperVFaults.AskAsync(() => context.Client.QueryAsync(DriverContext.Standard, Wql.From(NetAdapter.ClassName).ToString(), stop), "Looking for the host's adapters");
+        var adapters = await HyperVFaults.AskAsync(() => context.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetAdapter.ClassName).ToString(), stop), "Looking for the host's adapters");
         var device = ports[0].Get(InternalEthernetPort.DeviceID)?.Split(':')[^1].Trim('{', '}');
         return adapters.FirstOrDefault(a => (a.Get(NetAdapter.DeviceID) ?? a.Get(NetAdapter.InterfaceGuid))?.Trim('{', '}').Equals(device, StringComparison.OrdinalIgnoreCase) == true)?.Find(NetAdapter.InterfaceIndex);
     }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.Model;
@@ -19,15 +18,11 @@ internal sealed class FoldIntents(DriverContext context)
 {
     private string PathOf(LayerId layer) => HostPath.Join(context.Paths.Work, $"fold.{layer}.json");
 
-    public async Task WriteAsync(LayerId layer, FoldIntent intent, CancellationToken stop)
-    {
-        await context.Files.CreateFolderAsync(context.Paths.Work, stop);
-        await context.Files.WriteAsync(PathOf(layer), JsonSerializer.SerializeToUtf8Bytes(intent, FoldJson.Default.FoldIntent), stop);
-    }
+    public Task WriteAsync(LayerId layer, FoldIntent intent, CancellationToken stop) => context.Files.WriteRecordAsync(PathOf(layer), intent, FoldJson.Default.FoldIntent, stop);
 
-    /// <summary>Null where there is none; small files are whole or absent.</summary>
-    public async Task<FoldIntent?> ReadAsync(LayerId layer, CancellationToken stop) =>
-        await context.Files.ReadAsync(PathOf(layer), stop) is { } bytes ? JsonSerializer.Deserialize(bytes, FoldJson.Default.FoldIntent) : null;
+    /// <summary>Null where there is none. DataLoss where it is damaged: something may have begun.</summary>
+    public Task<FoldIntent?> ReadAsync(LayerId layer, CancellationToken stop) =>
+        context.Files.ReadRecordAsync(PathOf(layer), FoldJson.Default.FoldIntent, $"record of the fold of layer {layer}", "Look at the names of the layer's file (`fsutil hardlink list`), then delete the record.", stop);
 
     public Task RemoveAsync(LayerId layer, CancellationToken stop) => context.Files.DeleteAsync(PathOf(layer), stop);
 }

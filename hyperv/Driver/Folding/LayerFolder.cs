@@ -218,7 +218,7 @@ internal sealed class LayerFolder(DriverContext context, DiskFiles disks, Machin
     {
         if (standing.Layer.Path == request.Layer.Path) return;
         foreach (var other in request.Others)
-            await VirtualHardware.UntilAsync(context, $"Giving layer {other.Id} its parent", async () =>
+            await context.UntilAsync($"Giving layer {other.Id} its parent", async () =>
             {
                 if (await context.Files.FindAsync(other.Path, stop) is null || await ParentIsAsync(other.Path, standing.Layer.Path, stop) && await FitsAsync(other.Path, standing.Layer.Path, stop)) return true;
                 await context.Jobs.RunAsync(await context.Services.ImagesAsync(stop), ImageManagementService.SetParentVirtualHardDisk(other.Path, true, null, standing.Layer.Path), context.Options.StatePatience, stop);

@@ -21,7 +21,7 @@ internal sealed class LayerRewriter(DriverContext context, DiskFiles disks, Fold
     {
         var names = await context.Files.NamesAsync(request.Layer.Path, stop);
         if (names.Count == 0) throw new WeaveException(Fault.DataLoss, $"Layer {Ids.QuotePath(request.Layer.Path)} is gone.", "Look at it with `weave doctor`.");
-        var primary = names.FirstOrDefault(IsHypervisors) ?? request.Layer.Path;
+        var primary = names.FirstOrDefault(DiskFiles.IsHypervisorsName) ?? request.Layer.Path;
         var intent = new FoldIntent(primary, [.. names.Where(n => !HostPath.Comparer.Equals(n, primary))], primary + ".part", saves?.Id);
         await intents.WriteAsync(request.Layer.Id, intent, stop);
         try
@@ -55,8 +55,6 @@ internal sealed class LayerRewriter(DriverContext context, DiskFiles disks, Fold
         await intents.RemoveAsync(layer, stop);
     }
 
-    private static bool IsHypervisors(string name) => HostPath.Ending(name).Equals(".avhdx", StringComparison.OrdinalIgnoreCase);
-
     private static string Aside(string name) => name + ".new";
 
     /// <summary>Makes a name lead to a file, which keeps its own.</summary>
@@ -85,11 +83,6 @@ internal sealed class LayerRewriter(DriverContext context, DiskFiles disks, Fold
         var ranges = chain.ExtentsAsync(0, chain.Capacity, depth, stop).Where(e => e.Layer >= 0).Select(e => new DiskRange(e.Offset, e.Length));
         var shape = new VhdxShape(facts.Capacity, context.Files.Local(files[depth]), facts.BlockBytes, facts.LogicalSectorBytes, facts.PhysicalSectorBytes, VirtualDiskId: facts.VirtualDiskId, DataWriteId: facts.DataWriteId);
         var total = chain.Layers.Take(depth).Sum(l => l.AllocatedBytes);
-        await VhdxWriter.WriteAsync(context.Files.Local(intent.Part), shape, ranges, chain.ReadAsync, chain.ReadAsync, progress is null ? null : new Told(progress, request, total), stop);
-    }
-
-    private sealed class Told(IProgress<Progress> progress, FoldRequest request, long total) : IProgress<long>
-    {
-        public void Report(long value) => progress.Report(new($"rewriting layer {request.Layer.Id}", Math.Min(value, total), total));
+        await VhdxWriter.WriteAsync(context.Files.Local(intent.Part), shape, ranges, chain.ReadAsync, chain.ReadAsync, progress is null ? null : new WrittenBytes(progress, $"rewriting layer {request.Layer.Id}", total), stop);
     }
 }

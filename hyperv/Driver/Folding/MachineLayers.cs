@@ -25,9 +25,6 @@ internal sealed class MachineLayers(DriverContext context, DiskFiles disks, Mach
         return points;
     }
 
-    /// <summary>The machine as it is now; null where it is gone.</summary>
-    public Task<HostMachine?> LookAsync(HostMachine machine, CancellationToken stop) => context.Machines.FindAsync(machine.Id, stop);
-
     public async Task<bool> IsAmongAsync(string path, IEnumerable<string> files, CancellationToken stop)
     {
         var names = (await context.Files.NamesAsync(path, stop)).Append(path).ToHashSet(HostPath.Comparer);
@@ -65,7 +62,7 @@ internal sealed class MachineLayers(DriverContext context, DiskFiles disks, Mach
     }
 
     /// <summary>Removes a checkpoint of a machine; gone already: success. Its merges follow.</summary>
-    public Task RemovePointAsync(HostMachine machine, FrozenPoint point, CancellationToken stop) => VirtualHardware.UntilAsync(context, $"Removing a checkpoint of '{machine.Name}'", async () =>
+    public Task RemovePointAsync(HostMachine machine, FrozenPoint point, CancellationToken stop) => context.UntilAsync($"Removing a checkpoint of '{machine.Name}'", async () =>
     {
         if ((await context.Machines.CheckpointsAsync(machine, stop)).All(c => !c.Reference.Equals(point.Settings.Reference))) return true;
         await context.Jobs.RunAsync(await context.Services.SnapshotsAsync(stop), VirtualSystemSnapshotService.DestroySnapshot(point.Settings.Reference), context.Options.CopyPatience, stop);

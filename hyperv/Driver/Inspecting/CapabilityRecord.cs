@@ -66,17 +66,20 @@ public sealed record CapabilityRecord
     /// <summary>All that was asked, in its order, with what was seen: for people. Nothing is decided by it.</summary>
     public IReadOnlyList<TrialAnswer> Answers { get; init; } = [];
 
+    /// <summary>All routes, the one that costs least first.</summary>
+    public static IReadOnlyList<CaptureRoute> Preferred { get; } = [CaptureRoute.Live, CaptureRoute.Files, CaptureRoute.Saved, CaptureRoute.Flat];
+
     /// <summary>What is known of a host that was not tested: nothing.</summary>
     public static CapabilityRecord Untested { get; } = new();
 
     /// <summary>
-    /// The route for memory: the first that is proven of Live, Files, Saved (where machines may stand still) and Flat. Without a test: Saved where machines may stand still, else Flat, which are documented.
+    /// The route for memory: the first of <see cref="Preferred"/> that is proven, Saved only where machines may stand still. Without a test: Saved where machines may stand still, else Flat, which are documented.
     /// Null where a test has proven none that may be used: then memory is not captured.
     /// </summary>
     public CaptureRoute? Route(bool outageAllowed)
     {
         if (TestedAt is null) return outageAllowed ? CaptureRoute.Saved : CaptureRoute.Flat;
-        foreach (var route in (CaptureRoute[])[CaptureRoute.Live, CaptureRoute.Files, CaptureRoute.Saved, CaptureRoute.Flat])
+        foreach (var route in Preferred)
             if (Resumes.Contains(route) && (route != CaptureRoute.Saved || outageAllowed)) return route;
         return null;
     }

@@ -1,6 +1,4 @@
-using System.Text.Json;
 using WeaveHypervisor.HyperV.Cim;
-using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.Inspecting;
 
@@ -15,24 +13,13 @@ internal sealed class CapabilityStore(HyperVOptions options, IHostFiles files, H
     /// </summary>
     public async Task<CapabilityRecord> ReadAsync(CancellationToken stop)
     {
-        var bytes = await HyperVFaults.AskAsync(() => files.ReadAsync(Path, stop), $"Reading {Path}");
-        if (bytes is null) return CapabilityRecord.Untested;
-        try
-        {
-            if (JsonSerializer.Deserialize(bytes, CapabilityJson.Default.CapabilityRecord) is not { Schema: CapabilityRecord.CurrentSchema } record) return CapabilityRecord.Untested;
-            if (record.Build.Length == 0) return record;
-            var build = await services.BuildAsync(stop);
-            return record.Build == build ? record : CapabilityRecord.Untested with { Build = build };
-        }
-        catch (JsonException e)
-        {
-            throw new WeaveException(Fault.DataLoss, $"The record of the host's self-test, {Ids.QuotePath(Path)}, is damaged: {e.Message}", "Delete it and run the self-test again.", e);
-        }
+        var read = await HyperVFaults.AskAsync(() => files.ReadRecordAsync(Path, CapabilityJson.Default.CapabilityRecord, "record of the host's self-test", "Delete it and run the self-test again.", stop), $"Reading {Path}");
+        if (read is not { Schema: CapabilityRecord.CurrentSchema } record) return CapabilityRecord.Untested;
+        if (record.Build.Length == 0) return record;
+        var build = await services.BuildAsync(stop);
+        return record.Build == build ? record : CapabilityRecord.Untested with { Build = build };
     }
 
-    public Task WriteAsync(CapabilityRecord record, CancellationToken stop) => HyperVFaults.DoAsync(async () =>
-    {
-        await files.CreateFolderAsync(options.Root, stop);
-        await files.WriteAsync(Path, JsonSerializer.SerializeToUtf8Bytes(record, CapabilityJson.Default.CapabilityRecord), stop);
-    }, $"Writing {Path}");
+    public Task WriteAsync(CapabilityRecord record, CancellationToken stop) =>
+        HyperVFaults.DoAsync(() => files.WriteRecordAsync(Path, record, CapabilityJson.Default.CapabilityRecord, stop), $"Writing {Path}");
 }

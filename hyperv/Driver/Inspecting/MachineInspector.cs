@@ -27,7 +27,7 @@ internal sealed class MachineInspector(DriverContext context, DiskFiles disks, G
     /// <summary>A critical state does not say what is missing; the volume does.</summary>
     private async Task<DiskTrouble?> TroubleAsync(HostMachine machine, CancellationToken stop)
     {
-        if (machine.State < 32784) return null;
+        if (!MachineStates.IsCritical(machine.State)) return null;
         var free = await HyperVFaults.AskAsync(() => context.Files.FreeBytesAsync(context.Paths.Root, stop), "Asking for free space");
         return free < Full ? DiskTrouble.NoSpace : DiskTrouble.Failed;
     }

@@ -8,7 +8,7 @@ namespace WeaveHypervisor.HyperV.Inspecting;
 /// <param name="ownNat">The name of our own translation; null: none is ours.</param>
 internal sealed class Preflight(ICimClient client, string? ownNat = null)
 {
-    internal const string Virtualization = DriverContext.Virtualization, Standard = DriverContext.Standard;
+    internal const string Virtualization = HostNamespaces.Virtualization, Standard = HostNamespaces.Standard;
 
     private static readonly string[] Services = [VirtualSystemManagementService.ClassName, VirtualSystemSnapshotService.ClassName, ImageManagementService.ClassName, VirtualEthernetSwitchManagementService.ClassName];
 

@@ -11,6 +11,17 @@ internal sealed class DiskFiles(DriverContext context)
     /// <summary>Longest chain that is followed; a circle is longer.</summary>
     private const int LongestChain = 200;
 
+    /// <summary>Msvm_VirtualHardDiskSettingData: Type, Format.</summary>
+    private const ushort Differencing = 4, Vhdx = 3;
+
+    /// <summary>Settings of an empty layer that is to be made on a parent, whose sizes it has.</summary>
+    public static CimObject LayerOn(string parent, string path) => new CimObject(VirtualHardDiskSettingData.ClassName).With(VirtualHardDiskSettingData.Type, Differencing).With(VirtualHardDiskSettingData.Format, Vhdx)
+        .With(VirtualHardDiskSettingData.Path, path).With(VirtualHardDiskSettingData.ParentPath, parent).With(VirtualHardDiskSettingData.MaxInternalSize, 0ul)
+        .With(VirtualHardDiskSettingData.BlockSize, 0u).With(VirtualHardDiskSettingData.LogicalSectorSize, 0u).With(VirtualHardDiskSettingData.PhysicalSectorSize, 0u);
+
+    /// <summary>True for a name of the kind that Hyper-V gives to layers of its own (<c>…_GUID.avhdx</c>).</summary>
+    public static bool IsHypervisorsName(string path) => HostPath.Ending(path).Equals(".avhdx", StringComparison.OrdinalIgnoreCase);
+
     /// <summary>What a disk file says of itself; <see cref="HostErrorKind.NotFound"/> where it is not there.</summary>
     public async Task<CimObject> ReadAsync(string path, CancellationToken stop)
     {

@@ -1,4 +1,3 @@
-using WeaveHypervisor.Disks;
 using WeaveHypervisor.Disks.Vhdx;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
@@ -10,7 +9,6 @@ namespace WeaveHypervisor.HyperV.Layers;
 /// <summary>Makes, measures and deletes files of layers. All paths are the host's.</summary>
 internal sealed class LayerKeeper(DriverContext context, DiskFiles disks)
 {
-    private const ushort Differencing = 4, Vhdx = 3;
     /// <summary>Of differencing disks that Hyper-V makes.</summary>
     private const int BlockBytes = 2 << 20;
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(5);
@@ -26,11 +24,9 @@ internal sealed class LayerKeeper(DriverContext context, DiskFiles disks)
             if (!await IsThereAsync(layer, parent, stop))
             {
                 await context.Files.CreateFolderAsync(HostPath.Folder(layer.Path), stop);
-                var made = new CimObject(VirtualHardDiskSettingData.ClassName).With(VirtualHardDiskSettingData.Type, Differencing).With(VirtualHardDiskSettingData.Format, Vhdx).With(VirtualHardDiskSettingData.Path, layer.Path)
-                    .With(VirtualHardDiskSettingData.ParentPath, parent.Path).With(VirtualHardDiskSettingData.MaxInternalSize, 0ul).With(VirtualHardDiskSettingData.BlockSize, 0u).With(VirtualHardDiskSettingData.LogicalSectorSize, 0u).With(VirtualHardDiskSettingData.PhysicalSectorSize, 0u);
                 try
                 {
-                    await context.Jobs.RunAsync(await context.Services.ImagesAsync(stop), ImageManagementService.CreateVirtualHardDisk(made), Deadline, stop);
+                    await context.Jobs.RunAsync(await context.Services.ImagesAsync(stop), ImageManagementService.CreateVirtualHardDisk(DiskFiles.LayerOn(parent.Path, layer.Path)), Deadline, stop);
                 }
                 catch (HostException e) when (e.Kind == HostErrorKind.OutcomeUnknown)
                 {
@@ -71,7 +67,7 @@ internal sealed class LayerKeeper(DriverContext context, DiskFiles disks)
         await HyperVFaults.DoAsync(() => context.Files.CreateFolderAsync(HostPath.Folder(layer.Path), stop), $"Making the folder of {layer.Path}");
         var below = await VhdxFacts.ReadAsync(context.Files.Local(parent.Path), stop);
         var shape = new VhdxShape(layer.VirtualSize, context.Files.Local(parent.Path), BlockBytes, below.LogicalSectorBytes, below.PhysicalSectorBytes, VirtualDiskId: below.VirtualDiskId);
-        var told = progress is null ? null : new Told(progress, content.Bytes);
+        var told = progress is null ? null : new WrittenBytes(progress, "writing a layer", content.Bytes);
         await VhdxWriter.WriteAsync(context.Files.Local(layer.Path), shape, content.Ranges, content.Read, content.Below, told, stop);
     }
 
@@ -119,7 +115,7 @@ internal sealed class LayerKeeper(DriverContext context, DiskFiles disks)
         foreach (var path in paths)
             await HyperVFaults.DoAsync(async () =>
             {
-                foreach (var name in (await context.Files.NamesAsync(path, stop)).Where(n => !context.Paths.IsOurs(n) && HostPath.Ending(n).Equals(".avhdx", StringComparison.OrdinalIgnoreCase))) await context.Files.DeleteAsync(name, stop);
+                foreach (var name in (await context.Files.NamesAsync(path, stop)).Where(n => !context.Paths.IsOurs(n) && DiskFiles.IsHypervisorsName(n))) await context.Files.DeleteAsync(name, stop);
                 await context.Files.DeleteAsync(path, stop);
                 await RemoveEmptyFoldersAsync(path, stop);
             }, $"Deleting {path}");
@@ -133,10 +129,5 @@ internal sealed class LayerKeeper(DriverContext context, DiskFiles disks)
             if ((await context.Files.ListAsync(folder, false, stop)).Count > 0) return;
             await context.Files.DeleteAsync(folder, stop);
         }
-    }
-
-    private sealed class Told(IProgress<Progress> progress, long total) : IProgress<long>
-    {
-        public void Report(long value) => progress.Report(new("writing a layer", value, total));
     }
 }

@@ -20,7 +20,7 @@ internal sealed class GuestNetworks(ICimClient client)
         const string kind = @"Microsoft:GuestNetwork\";
         var query = Wql.From(GuestNetworkAdapterConfiguration.ClassName).WhereStarts(GuestNetworkAdapterConfiguration.InstanceID, kind + MachineReader.Name(machine.Id));
         var adapters = new Dictionary<string, GuestAdapter>(StringComparer.OrdinalIgnoreCase);
-        foreach (var said in await client.QueryAsync(DriverContext.Virtualization, query.ToString(), stop))
+        foreach (var said in await client.QueryAsync(HostNamespaces.Virtualization, query.ToString(), stop))
             adapters["Microsoft:" + said.Get(GuestNetworkAdapterConfiguration.InstanceID)![kind.Length..]] = Read(said);
         return adapters;
     }, $"Asking for addresses of '{machine.Name}'");

@@ -10,12 +10,16 @@ namespace WeaveHypervisor.HyperV.Machines;
 internal static class MachineStates
 {
     public const ushort Running = 2, Off = 3, Saved = 6, Paused = 9;
+    private const ushort FirstCritical = 32784;
+
+    /// <summary>The host itself has stopped the machine, because it cannot reach or write its storage.</summary>
+    public static bool IsCritical(ushort state) => state >= FirstCritical;
 
     /// <summary>What the contract calls it. A saved machine is off: it has no process, and its memory is kept. What is on its way, or paused by the host itself, counts as what it was.</summary>
     public static RunState Of(ushort state) => state switch
     {
         Off or Saved => RunState.Off,
-        Paused or 32776 or 32781 or >= 32784 => RunState.Paused, // pausing; resuming; critical states
+        Paused or 32776 or 32781 or >= FirstCritical => RunState.Paused, // pausing; resuming; critical states
         _ => RunState.Running,
     };
 }
@@ -44,7 +48,7 @@ internal sealed record HostMachine(Guid Id, CimPath System, CimObject Settings, 
     public OwnedMark? Mark { get; } = OwnedMark.Of(Settings);
     /// <summary>A copy of ours that is saved is one that is to be paused: it has its memory, and not one instruction of it has run.</summary>
     public RunState RunState => State == MachineStates.Saved && Mark is { Kind: MarkKind.Copy } ? RunState.Paused : MachineStates.Of(State);
-    public bool IsSecondGeneration => Settings.Get(VirtualSystemSettingData.VirtualSystemSubType) == "Microsoft:Hyper-V:SubType:2";
+    public bool IsSecondGeneration => Settings.Get(VirtualSystemSettingData.VirtualSystemSubType) == HardwareKinds.SecondGeneration;
 
     /// <summary>What the rest of the product calls it by: of a copy the UUID that was chosen for it, of any other machine Hyper-V's own id.</summary>
     public Guid Uuid => Mark is { Kind: MarkKind.Copy } mark && Guid.TryParse(mark.Key, out var uuid) ? uuid : Id;
@@ -53,8 +57,6 @@ internal sealed record HostMachine(Guid Id, CimPath System, CimObject Settings, 
 /// <summary>All settings of a machine or of a checkpoint.</summary>
 internal sealed class MachineParts
 {
-    private const string HardDisk = "Microsoft:Hyper-V:Virtual Hard Disk", Ide = "Microsoft:Hyper-V:Emulated IDE Controller", Scsi = "Microsoft:Hyper-V:Synthetic SCSI Controller";
-
     public MachineParts(IReadOnlyList<CimObject> all)
     {
         All = all;
@@ -68,13 +70,16 @@ internal sealed class MachineParts
     public IReadOnlyList<MachineDisk> Disks { get; }
     public IReadOnlyList<MachineNic> Nics { get; }
 
+    /// <summary>Its memory; 0 where the settings do not say.</summary>
+    public long MemoryBytes => (long)(Find(MemorySettingData.ClassName)?.Find(MemorySettingData.VirtualQuantity) ?? 0) << 20;
+
     public CimObject? Find(string className) => All.FirstOrDefault(r => r.ClassName == className);
 
     /// <summary>What the Parent of a setting names; null where that is nothing of this machine.</summary>
     public CimObject? ParentOf(CimObject setting) =>
         CimPath.TryParse(setting.Get(ResourceAllocationSettingData.Parent), out var parent) ? All.FirstOrDefault(r => parent["InstanceID"] is { } id && id.Equals(r.Get(ResourceAllocationSettingData.InstanceID), StringComparison.OrdinalIgnoreCase)) : null;
 
-    public static bool IsDisk(CimObject setting) => setting.ClassName == StorageAllocationSettingData.ClassName && setting.Get(StorageAllocationSettingData.ResourceSubType) == HardDisk;
+    public static bool IsDisk(CimObject setting) => setting.ClassName == StorageAllocationSettingData.ClassName && setting.Get(StorageAllocationSettingData.ResourceSubType) == HardwareKinds.HardDisk;
 
     private string Place(CimObject disk)
     {
@@ -83,8 +88,8 @@ internal sealed class MachineParts
         var slot = drive?.Get(ResourceAllocationSettingData.AddressOnParent) ?? "0";
         return controller?.Get(ResourceAllocationSettingData.ResourceSubType) switch
         {
-            Ide => $"ide{controller.Get(ResourceAllocationSettingData.Address) ?? "0"}-{slot}",
-            Scsi => string.Create(CultureInfo.InvariantCulture, $"scsi{All.Where(r => r.Get(ResourceAllocationSettingData.ResourceSubType) == Scsi).ToList().IndexOf(controller)}-{slot}"),
+            HardwareKinds.Ide => $"ide{controller.Get(ResourceAllocationSettingData.Address) ?? "0"}-{slot}",
+            HardwareKinds.Scsi => string.Create(CultureInfo.InvariantCulture, $"scsi{All.Where(r => r.Get(ResourceAllocationSettingData.ResourceSubType) == HardwareKinds.Scsi).ToList().IndexOf(controller)}-{slot}"),
             _ => $"disk-{slot}",
         };
     }

@@ -20,8 +20,8 @@ internal sealed class HostSwitches(DriverContext context)
     /// <summary>All switches; names need not be unique.</summary>
     public Task<IReadOnlyList<HostSwitch>> ListAsync(CancellationToken stop) => HyperVFaults.AskAsync<IReadOnlyList<HostSwitch>>(async () =>
     {
-        var switches = (await context.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), stop)).ToLookup(s => s.Get(VirtualEthernetSwitch.Name) ?? "", StringComparer.OrdinalIgnoreCase);
-        return [.. from settings in await context.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitchSettingData.ClassName).ToString(), stop)
+        var switches = (await context.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).ToString(), stop)).ToLookup(s => s.Get(VirtualEthernetSwitch.Name) ?? "", StringComparer.OrdinalIgnoreCase);
+        return [.. from settings in await context.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(VirtualEthernetSwitchSettingData.ClassName).ToString(), stop)
             let found = switches[settings.Get(VirtualEthernetSwitchSettingData.VirtualSystemIdentifier) ?? ""].FirstOrDefault()
             where found is not null
             select new HostSwitch(found.Reference, settings)];
@@ -32,7 +32,7 @@ internal sealed class HostSwitches(DriverContext context)
     {
         var found = new Dictionary<NetworkName, CimPath>();
         foreach (var s in await ListAsync(stop))
-            if (s.Mark is { Kind: MarkKind.Switch } mark && mark.Prefix == context.Options.Prefix && mark.Key == tag.Text && NetworkName.TryCreate(mark.Name, out var network)) found[network] = s.Path;
+            if (OwnedMark.Is(s.Mark, MarkKind.Switch, context.Options) && s.Mark!.Key == tag.Text && NetworkName.TryCreate(s.Mark.Name, out var network)) found[network] = s.Path;
         return found;
     }
 }

@@ -14,6 +14,11 @@ internal sealed class MachineEditor(DriverContext context)
     /// <summary>An object of the class of these settings that says which they are, and nothing else.</summary>
     public static CimObject Of(CimObject settings) => new CimObject(settings.ClassName).With(VirtualSystemSettingData.InstanceID, settings.Get(VirtualSystemSettingData.InstanceID));
 
+    /// <summary>System settings with all that Hyper-V keeps of a machine in one folder.</summary>
+    public static CimObject In(string folder, CimObject settings) => settings
+        .With(VirtualSystemSettingData.ConfigurationDataRoot, folder).With(VirtualSystemSettingData.SnapshotDataRoot, folder).With(VirtualSystemSettingData.SuspendDataRoot, folder)
+        .With(VirtualSystemSettingData.SwapFileDataRoot, folder).With(VirtualSystemSettingData.LogDataRoot, folder).With(VirtualSystemSettingData.GuestStateDataRoot, folder);
+
     /// <summary>Changes of a machine's or checkpoint's system settings.</summary>
     public Task ChangeAsync(CimObject changes, CancellationToken stop) => AgainAsync(VirtualSystemManagementService.ModifySystemSettings(changes), stop);
 
@@ -23,8 +28,11 @@ internal sealed class MachineEditor(DriverContext context)
     /// <summary>
     /// Whether Hyper-V merges the disks of a machine by itself. Off while layers are kept: a merge rewrites the file that they stand on. A restart of the service switches it on again, which does nothing as long as no checkpoint is removed.
     /// </summary>
-    public Task SetMergesAsync(HostMachine machine, bool on, CancellationToken stop) => AgainAsync(VirtualSystemManagementService.ModifyDiskMergeSettings(
-        new CimObject(DiskMergeSettingData.ClassName).With(DiskMergeSettingData.InstanceID, machine.Settings.Get(VirtualSystemSettingData.InstanceID)).With(DiskMergeSettingData.EnabledState, on ? 1u : 0u)), stop);
+    public Task SetMergesAsync(HostMachine machine, bool on, CancellationToken stop) => AgainAsync(Merges(machine.Id, on), stop);
+
+    /// <summary>The call of <see cref="SetMergesAsync"/>.</summary>
+    public static CimCall Merges(Guid machine, bool on) => VirtualSystemManagementService.ModifyDiskMergeSettings(
+        new CimObject(DiskMergeSettingData.ClassName).With(DiskMergeSettingData.InstanceID, "Microsoft:" + MachineReader.Name(machine)).With(DiskMergeSettingData.EnabledState, on ? 1u : 0u));
 
     /// <summary>Adds a resource to a machine; <see cref="HostErrorKind.OutcomeUnknown"/> is the caller's: it is not made again.</summary>
     public async Task<CimPath> AddAsync(CimObject settings, CimObject resource, CancellationToken stop)

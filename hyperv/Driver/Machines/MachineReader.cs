@@ -17,7 +17,7 @@ internal sealed class MachineReader(ICimClient client, HyperVOptions options)
     {
         if (await FindAsync(machine.Uuid, stop) is { Mark: not { Kind: MarkKind.Copy } } users) return users;
         return (await WhereAsync(Wql.From(VirtualSystemSettingData.ClassName).Where(VirtualSystemSettingData.VirtualSystemType, Realized).Where(VirtualSystemSettingData.ElementName, machine.HypervisorName), stop))
-            .FirstOrDefault(m => m.Mark is { Kind: MarkKind.Copy } mark && mark.Prefix == options.Prefix && m.Uuid == machine.Uuid);
+            .FirstOrDefault(m => OwnedMark.Is(m.Mark, MarkKind.Copy, options) && m.Uuid == machine.Uuid);
     }
 
     /// <summary>The machine with this id of Hyper-V's; null where there is none.</summary>
@@ -46,12 +46,12 @@ internal sealed class MachineReader(ICimClient client, HyperVOptions options)
     private Task<IReadOnlyList<HostMachine>> WhereAsync(Wql query, CancellationToken stop) => HyperVFaults.AskAsync<IReadOnlyList<HostMachine>>(async () =>
     {
         var found = new List<HostMachine>();
-        foreach (var settings in await client.QueryAsync(DriverContext.Virtualization, query.ToString(), stop))
+        foreach (var settings in await client.QueryAsync(HostNamespaces.Virtualization, query.ToString(), stop))
         {
             if (!Guid.TryParse(settings.Get(VirtualSystemSettingData.VirtualSystemIdentifier), out var id)) continue;
             // A machine that is removed meanwhile is not there.
             var planned = settings.Get(VirtualSystemSettingData.VirtualSystemType) == Planned;
-            var system = (await client.QueryAsync(DriverContext.Virtualization, Wql.From(planned ? PlannedComputerSystem.ClassName : ComputerSystem.ClassName).Where(ComputerSystem.Name, Name(id)).ToString(), stop)).FirstOrDefault();
+            var system = (await client.QueryAsync(HostNamespaces.Virtualization, Wql.From(planned ? PlannedComputerSystem.ClassName : ComputerSystem.ClassName).Where(ComputerSystem.Name, Name(id)).ToString(), stop)).FirstOrDefault();
             if (system is not null) found.Add(new(id, system.Reference, settings, system.Find(ComputerSystem.EnabledState) ?? MachineStates.Off, planned));
         }
         return found;

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
@@ -26,17 +25,13 @@ internal sealed class CopyRemover(DriverContext context, MachineEditor editor, S
     private string IntentOf(Guid uuid) => HostPath.Join(context.Paths.Copies, uuid.ToString("N") + ".json");
 
     /// <summary>Written before an import, removed when its machine bears the mark.</summary>
-    public async Task BeginAsync(Guid uuid, ImportIntent intent, CancellationToken stop)
-    {
-        await context.Files.CreateFolderAsync(context.Paths.Copies, stop);
-        await context.Files.WriteAsync(IntentOf(uuid), JsonSerializer.SerializeToUtf8Bytes(intent, IntentJson.Default.ImportIntent), stop);
-    }
+    public Task BeginAsync(Guid uuid, ImportIntent intent, CancellationToken stop) => context.Files.WriteRecordAsync(IntentOf(uuid), intent, IntentJson.Default.ImportIntent, stop);
 
     public Task MarkedAsync(Guid uuid, CancellationToken stop) => context.Files.DeleteAsync(IntentOf(uuid), stop);
 
     /// <summary>The machine of an import that does not bear its mark yet; null where there is none.</summary>
     public async Task<HostMachine?> FindUnmarkedAsync(Guid uuid, ImportIntent intent, CancellationToken stop) =>
-        (await context.Machines.ListPlannedAsync(stop)).FirstOrDefault(m => !intent.Before.Contains(m.Id) && (m.Mark is null ? m.Name == intent.Source || m.Name.StartsWith(context.Options.Prefix + ".", StringComparison.Ordinal) : IsOurs(m) && m.Uuid != uuid));
+        (await context.Machines.ListPlannedAsync(stop)).FirstOrDefault(m => !intent.Before.Contains(m.Id) && (m.Mark is null ? m.Name == intent.Source || context.Paths.IsOurCheckpoint(m.Name) : IsOurs(m) && m.Uuid != uuid));
 
     /// <summary>UUIDs of copies of which something is on the host: a machine, one that is being imported, an intent or a folder.</summary>
     public async Task<IReadOnlyDictionary<Guid, string>> ListAsync(CancellationToken stop)
@@ -48,7 +43,7 @@ internal sealed class CopyRemover(DriverContext context, MachineEditor editor, S
         return found;
     }
 
-    public bool IsOurs(HostMachine machine) => machine.Mark is { Kind: MarkKind.Copy } mark && mark.Prefix == context.Options.Prefix;
+    public bool IsOurs(HostMachine machine) => OwnedMark.Is(machine.Mark, MarkKind.Copy, context.Options);
 
     public Task RemoveAsync(Guid uuid, CancellationToken stop) => HyperVFaults.DoAsync(async () =>
     {
@@ -61,12 +56,9 @@ internal sealed class CopyRemover(DriverContext context, MachineEditor editor, S
             await DestroyAsync(machine, stop);
         }
         foreach (var planned in (await context.Machines.ListPlannedAsync(stop)).Where(m => IsOurs(m) && m.Uuid == uuid)) await DestroyAsync(planned, stop);
-        if (await context.Files.ReadAsync(IntentOf(uuid), stop) is { } bytes)
-        {
-            if (Read(bytes) is { } intent)
-                while (await FindUnmarkedAsync(uuid, intent, stop) is { } unmarked) await DestroyAsync(unmarked, stop);
-            await context.Files.DeleteAsync(IntentOf(uuid), stop);
-        }
+        if (await context.Files.ReadIntentAsync(IntentOf(uuid), IntentJson.Default.ImportIntent, stop) is { } intent)
+            while (await FindUnmarkedAsync(uuid, intent, stop) is { } unmarked) await DestroyAsync(unmarked, stop);
+        await context.Files.DeleteAsync(IntentOf(uuid), stop);
         await context.Files.DeleteAsync(HostPath.Join(context.Paths.Work, uuid.ToString("N")), stop);
         await context.Files.DeleteAsync(context.Paths.PlaceCopy(uuid), stop);
     }, $"Removing the copy {uuid:N}");
@@ -86,19 +78,6 @@ internal sealed class CopyRemover(DriverContext context, MachineEditor editor, S
             if (!(await (machine.IsPlanned ? context.Machines.ListPlannedAsync(stop) : context.Machines.ListAsync(stop))).Any(m => m.Id == machine.Id)) return;
             if (look == 30) throw new HostException(HostErrorKind.TimedOut, $"Machine '{machine.Name}' was not removed");
             await Task.Delay(TimeSpan.FromSeconds(1), context.Clock, stop);
-        }
-    }
-
-    /// <summary>A torn intent is one that was being written: nothing had begun.</summary>
-    private static ImportIntent? Read(byte[] bytes)
-    {
-        try
-        {
-            return JsonSerializer.Deserialize(bytes, IntentJson.Default.ImportIntent);
-        }
-        catch (JsonException)
-        {
-            return null;
         }
     }
 

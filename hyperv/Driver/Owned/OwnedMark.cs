@@ -1,6 +1,5 @@
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
-using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.Owned;
 
@@ -25,6 +24,9 @@ internal enum MarkKind
 internal sealed record OwnedMark(string Prefix, MarkKind Kind, string Key, string Name)
 {
     private const string Scheme = "urn:weavehypervisor:1";
+
+    /// <summary>True for the mark of a thing of that kind that the service with these settings made.</summary>
+    public static bool Is(OwnedMark? mark, MarkKind kind, HyperVOptions options) => mark is not null && mark.Kind == kind && mark.Prefix == options.Prefix;
 
     /// <summary>The notes of a thing of ours.</summary>
     public string[] ToNotes() => [$"{Scheme} {Prefix} {Kind.ToString().ToLowerInvariant()} {Key} {Name}", "Made by WeaveHypervisor; goes with its weave. Do not change or delete."];

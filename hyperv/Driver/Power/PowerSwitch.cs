@@ -10,8 +10,7 @@ namespace WeaveHypervisor.HyperV.Power;
 /// Run states of machines that exist. Already so: success. A user's saved machine is off: its memory is kept when it is shut down or powered off, and resumed when it is started. A copy that is off is gone, as the
 /// contract has it: its definition is removed.
 /// </summary>
-/// <param name="copies">Null for a switch that is not given copies.</param>
-internal sealed class PowerSwitch(DriverContext context, StateChange states, CopyRemover? copies = null)
+internal sealed class PowerSwitch(DriverContext context, StateChange states, CopyRemover copies)
 {
     private const string ScreenLocked = "32781";
     private static readonly TimeSpan Pace = TimeSpan.FromSeconds(2);
@@ -28,7 +27,7 @@ internal sealed class PowerSwitch(DriverContext context, StateChange states, Cop
             throw new WeaveException(Fault.NotFound, $"Machine '{machine.HypervisorName}' is not there.", "A copy that is off is started with its weave: `weave start ENV/WEAVE`.");
         }
         await HyperVFaults.DoAsync(() => ChangeAsync(found, machine, change, patience, stop), $"Changing the state of machine '{machine.HypervisorName}'");
-        if (found.Mark is { Kind: MarkKind.Copy } && change is PowerChange.ShutDown or PowerChange.PowerOff && copies is not null) await copies.RemoveAsync(machine.Uuid, stop);
+        if (found.Mark is { Kind: MarkKind.Copy } && change is PowerChange.ShutDown or PowerChange.PowerOff) await copies.RemoveAsync(machine.Uuid, stop);
     }
 
     private async Task ChangeAsync(HostMachine found, MachineRef machine, PowerChange change, TimeSpan patience, CancellationToken stop)

@@ -73,7 +73,7 @@ internal sealed class VolumeReturner(DriverContext context, DiskFiles disks, Mac
         var ours = new List<FrozenPoint>();
         foreach (var point in await machines.PointsAsync(found, stop))
         {
-            var isOurs = point.Settings.Get(VirtualSystemSettingData.ElementName)?.StartsWith(context.Options.Prefix + ".", StringComparison.Ordinal) == true;
+            var isOurs = context.Paths.IsOurCheckpoint(point.Settings.Get(VirtualSystemSettingData.ElementName));
             foreach (var volume in isOurs ? [] : volumes)
                 if (point.Parts.Disks.FirstOrDefault(d => d.Target == volume.Target) is { } frozen) isOurs |= await machines.IsAmongAsync(frozen.File, volume.Chain.Append(volume.Adopted).Select(l => l.Path), stop);
             if (isOurs) ours.Add(point);
@@ -113,9 +113,9 @@ internal sealed class VolumeReturner(DriverContext context, DiskFiles disks, Mac
 
     private async Task MergeOffAsync(HostMachine found, ReturnedVolume volume, MachineDisk disk, CancellationToken stop)
     {
-        if (await machines.LookAsync(found, stop) is not { State: MachineStates.Off })
+        if (await context.Machines.FindAsync(found.Id, stop) is not { State: MachineStates.Off })
             throw new WeaveException(Fault.Conflict, $"Hyper-V does not merge disk '{disk.Target}' of '{found.Name}' by itself, and it is merged only while the machine is off.", "Shut it down, then release again.");
-        await VirtualHardware.UntilAsync(context, $"Merging '{disk.Target}' of '{found.Name}'", async () =>
+        await context.UntilAsync($"Merging '{disk.Target}' of '{found.Name}'", async () =>
         {
             if (await IsMergedAsync(found, disk, stop)) return true;
             var chain = await disks.ChainAsync(disk.File, stop);
@@ -126,7 +126,7 @@ internal sealed class VolumeReturner(DriverContext context, DiskFiles disks, Mac
             await context.Jobs.RunAsync(await context.Services.ImagesAsync(stop), ImageManagementService.MergeVirtualHardDisk(adopted, disk.File), context.Options.CopyPatience, stop);
             return false;
         }, stop);
-        await VirtualHardware.UntilAsync(context, $"Pointing '{disk.Target}' of '{found.Name}'", async () =>
+        await context.UntilAsync($"Pointing '{disk.Target}' of '{found.Name}'", async () =>
         {
             if ((await context.Machines.ReadAsync(found.Settings, stop)).Disks.FirstOrDefault(d => d.Target == disk.Target) is not { } now || HostPath.Comparer.Equals(now.File, volume.Adopted.Path)) return true;
             await _hardware.PointAsync(now, volume.Adopted.Path, stop);

@@ -25,6 +25,9 @@ public sealed partial class HostSelfTest
     /// <summary>A record as it is kept: JSON with names in camel case.</summary>
     public static string ToJson(CapabilityRecord record) => System.Text.Json.JsonSerializer.Serialize(record, CapabilityJson.Default.CapabilityRecord);
 
+    /// <summary>Keeps a record as if it had been found out by a run: for hosts of which all is known.</summary>
+    public static Task KeepAsync(HyperVOptions options, ICimClient client, IHostFiles files, CapabilityRecord record, CancellationToken stop) => new CapabilityStore(options, files, new(client)).WriteAsync(record, stop);
+
     private static IReadOnlyList<IHostTrial> Trials() =>
         [new SchemaTrial(), new TextTrial(), new LayerTrial(), new CheckpointTrial(), new RouteTrial(), new TwinsTrial(), new MergeTrial(), new IdentityTrial(), new TranslationTrial()];
 

@@ -1,7 +1,10 @@
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
+using WeaveHypervisor.HyperV.Capturing;
 using WeaveHypervisor.HyperV.Inspecting;
+using WeaveHypervisor.HyperV.Layers;
 using WeaveHypervisor.HyperV.Machines;
+using WeaveHypervisor.HyperV.Power;
 
 namespace WeaveHypervisor.HyperV.SelfTest;
 
@@ -18,8 +21,6 @@ internal sealed record TrialCopy(Guid Id, CimPath System, ushort State, IReadOnl
 /// <param name="grantsParents">The host grants a machine the parents of its disks; otherwise that is done here.</param>
 internal sealed class TrialCopies(TrialThings things, bool takesAvhdx, bool grantsParents, bool savesPaused)
 {
-    private const ushort Save = 6, Pause = 9, Start = 2;
-    private const byte NoSnapshots = 1, OneSnapshot = 2, OneSnapshotForBackup = 3;
     private const string Machines = "Virtual Machines", Snapshots = "Snapshots";
     private DriverContext Context => things.Context;
 
@@ -30,18 +31,18 @@ internal sealed class TrialCopies(TrialThings things, bool takesAvhdx, bool gran
         switch (route)
         {
             case CaptureRoute.Live:
-                return await ExportAsync(machine, folder, OneSnapshotForBackup, await things.CheckAsync(machine, stop), storage: false, stop);
+                return await ExportAsync(machine, folder, ExportSettings.OneSnapshotForBackup, await things.CheckAsync(machine, stop), stop);
             case CaptureRoute.Flat:
-                return await ExportAsync(machine, folder, OneSnapshot, await things.CheckAsync(machine, stop), storage: true, stop);
+                return await ExportAsync(machine, folder, ExportSettings.OneSnapshot, await things.CheckAsync(machine, stop), stop);
             case CaptureRoute.Files:
                 return await CopyFilesAsync(machine, folder, await things.CheckAsync(machine, stop), stop);
             case CaptureRoute.Saved:
-                if (savesPaused) await things.RequestAsync(machine.System, Pause, MachineStates.Paused, stop);
-                await things.RequestAsync(machine.System, Save, MachineStates.Saved, stop);
-                var point = await ExportAsync(machine, folder, NoSnapshots, null, storage: false, stop);
+                if (savesPaused) await things.RequestAsync(machine.System, StateChange.Pause, MachineStates.Paused, stop);
+                await things.RequestAsync(machine.System, StateChange.Save, MachineStates.Saved, stop);
+                var point = await ExportAsync(machine, folder, ExportSettings.NoSnapshots, null, stop);
                 // What was exported names the present layers: a checkpoint freezes them before the machine goes on.
                 await things.CheckAsync(machine, stop);
-                await things.RequestAsync(machine.System, Start, MachineStates.Running, stop);
+                await things.RequestAsync(machine.System, StateChange.Start, MachineStates.Running, stop);
                 return point;
             default:
                 throw new ArgumentOutOfRangeException(nameof(route), route, null);
@@ -49,14 +50,10 @@ internal sealed class TrialCopies(TrialThings things, bool takesAvhdx, bool gran
     }
 
     /// <summary>Exports a machine as it is (off or saved), or a checkpoint of it.</summary>
-    public async Task<TrialPoint> ExportAsync(TrialMachine machine, string folder, byte mode, CimObject? checkpoint, bool storage, CancellationToken stop)
+    public async Task<TrialPoint> ExportAsync(TrialMachine machine, string folder, byte mode, CimObject? checkpoint, CancellationToken stop)
     {
         await Context.Files.CreateFolderAsync(folder, stop);
-        var settings = new CimObject(VirtualSystemExportSettingData.ClassName).With(VirtualSystemExportSettingData.CopySnapshotConfiguration, mode).With(VirtualSystemExportSettingData.CopyVmRuntimeInformation, true)
-            .With(VirtualSystemExportSettingData.CopyVmStorage, storage).With(VirtualSystemExportSettingData.CreateVmExportSubdirectory, false);
-        if (checkpoint is not null) settings = settings.With(VirtualSystemExportSettingData.SnapshotVirtualSystem, checkpoint.Reference.ToString());
-        if (mode == OneSnapshotForBackup) settings = settings.With(VirtualSystemExportSettingData.BackupIntent, (byte)0);
-        await things.OnSystemsAsync(VirtualSystemManagementService.ExportSystemDefinition(machine.System, folder, settings), stop);
+        await things.OnSystemsAsync(VirtualSystemManagementService.ExportSystemDefinition(machine.System, folder, ExportSettings.Of(new(VirtualSystemExportSettingData.ClassName), mode, checkpoint)), stop);
         return new(await DefinitionInAsync(HostPath.Join(folder, Machines), stop));
     }
 
@@ -112,7 +109,7 @@ internal sealed class TrialCopies(TrialThings things, bool takesAvhdx, bool gran
     /// <summary>A layer on a parent, by the name that the host takes for a parent.</summary>
     public async Task<string> LayerAsync(string path, string parent, CancellationToken stop)
     {
-        if (!takesAvhdx && HostPath.Ending(parent).Equals(".avhdx", StringComparison.OrdinalIgnoreCase))
+        if (!takesAvhdx && DiskFiles.IsHypervisorsName(parent))
         {
             var named = HostPath.Join(HostPath.Folder(path), HostPath.Stem(path) + "-parent.vhdx");
             await Context.Files.LinkAsync(parent, named, stop);
@@ -125,6 +122,6 @@ internal sealed class TrialCopies(TrialThings things, bool takesAvhdx, bool gran
     /// <summary>Grants a machine a disk file and all that it stands on.</summary>
     public async Task GrantAsync(string path, Guid machine, CancellationToken stop)
     {
-        for (var at = path; at is { Length: > 0 }; at = (await things.ReadDiskAsync(at, stop)).Get(VirtualHardDiskSettingData.ParentPath)) await Context.Files.GrantAsync(at, machine, stop);
+        foreach (var file in await things.ChainAsync(path, stop)) await Context.Files.GrantAsync(file, machine, stop);
     }
 }

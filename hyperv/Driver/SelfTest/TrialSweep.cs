@@ -2,6 +2,7 @@ using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.HyperV.Owned;
+using WeaveHypervisor.HyperV.Power;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.SelfTest;
@@ -12,7 +13,6 @@ namespace WeaveHypervisor.HyperV.SelfTest;
 /// </summary>
 internal sealed class TrialSweep(DriverContext context)
 {
-    private const ushort TurnOff = 3;
     private const int Attempts = 6;
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(2), Deadline = TimeSpan.FromMinutes(2);
 
@@ -41,7 +41,7 @@ internal sealed class TrialSweep(DriverContext context)
     {
         var found = new List<string>();
         found.AddRange((await MachinesAsync(stop)).Select(m => $"{(m.IsPlanned ? "import" : "machine")} {MachineReader.Name(m.Id)}"));
-        found.AddRange((await SwitchesAsync(stop)).Select(s => $"switch {s.Path[VirtualEthernetSwitch.Name.Name]}"));
+        found.AddRange((await SwitchesAsync(stop)).Select(s => $"switch {s[VirtualEthernetSwitch.Name.Name]}"));
         found.AddRange((await TranslationsAsync(stop)).Select(n => $"translation {n.Get(NetNat.Name)}"));
         if (await context.Files.FindAsync(TrialThings.Root(context), stop) is { } folder) found.Add($"folder {folder.Path}");
         return found;
@@ -63,7 +63,7 @@ internal sealed class TrialSweep(DriverContext context)
             }
         }
         foreach (var machine in await MachinesAsync(stop)) await TryAsync(() => RemoveAsync(machine, stop));
-        foreach (var (_, path) in await SwitchesAsync(stop)) await TryAsync(async () => await context.Jobs.RunAsync(await context.Services.SwitchesAsync(stop), VirtualEthernetSwitchManagementService.DestroySystem(path), Deadline, stop));
+        foreach (var path in await SwitchesAsync(stop)) await TryAsync(async () => await context.Jobs.RunAsync(await context.Services.SwitchesAsync(stop), VirtualEthernetSwitchManagementService.DestroySystem(path), Deadline, stop));
         foreach (var nat in await TranslationsAsync(stop)) await TryAsync(() => context.Client.DeleteAsync(nat.Reference, stop));
         await TryAsync(() => context.Files.DeleteAsync(TrialThings.Root(context), stop));
         return trouble;
@@ -76,12 +76,11 @@ internal sealed class TrialSweep(DriverContext context)
         {
             if (machine.State is not (MachineStates.Off or MachineStates.Saved))
             {
-                await context.Jobs.RunAsync(machine.System, ComputerSystem.RequestStateChange(TurnOff), Deadline, stop, retryBusy: true);
+                await context.Jobs.RunAsync(machine.System, ComputerSystem.RequestStateChange(StateChange.TurnOff), Deadline, stop, retryBusy: true);
                 await context.Jobs.WaitForAsync(machine.System, s => s.Find(ComputerSystem.EnabledState) == MachineStates.Off, $"Turning off {machine.Name}", Deadline, stop);
             }
             // Nothing is to be merged into files that are deleted right away.
-            await context.Jobs.RunAsync(systems, VirtualSystemManagementService.ModifyDiskMergeSettings(
-                new CimObject(DiskMergeSettingData.ClassName).With(DiskMergeSettingData.InstanceID, machine.Settings.Get(VirtualSystemSettingData.InstanceID)).With(DiskMergeSettingData.EnabledState, 0u)), Deadline, stop);
+            await context.Jobs.RunAsync(systems, MachineEditor.Merges(machine.Id, false), Deadline, stop);
         }
         await context.Jobs.RunAsync(systems, VirtualSystemManagementService.DestroySystem(machine.System), Deadline, stop);
     }
@@ -89,23 +88,13 @@ internal sealed class TrialSweep(DriverContext context)
     private async Task<IReadOnlyList<HostMachine>> MachinesAsync(CancellationToken stop) =>
         [.. (await context.Machines.ListPlannedAsync(stop)).Concat(await context.Machines.ListAsync(stop)).Where(m => IsOurs(m.Mark))];
 
-    private async Task<IReadOnlyList<(CimObject Settings, CimPath Path)>> SwitchesAsync(CancellationToken stop)
-    {
-        var found = new List<(CimObject, CimPath)>();
-        foreach (var settings in await context.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitchSettingData.ClassName).ToString(), stop))
-        {
-            if (!IsOurs(OwnedMark.Of(settings))) continue;
-            var switches = await context.Client.QueryAsync(DriverContext.Virtualization, Wql.From(VirtualEthernetSwitch.ClassName).Where(VirtualEthernetSwitch.Name, settings.Get(VirtualEthernetSwitchSettingData.VirtualSystemIdentifier) ?? "").ToString(), stop);
-            found.AddRange(switches.Select(s => (settings, s.Reference)));
-        }
-        return found;
-    }
+    private async Task<IReadOnlyList<CimPath>> SwitchesAsync(CancellationToken stop) => [.. (await new HostSwitches(context).ListAsync(stop)).Where(s => IsOurs(s.Mark)).Select(s => s.Path)];
 
     private async Task<IReadOnlyList<CimObject>> TranslationsAsync(CancellationToken stop)
     {
         try
         {
-            return await context.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).Where(NetNat.Name, TrialThings.Name(context)).ToString(), stop);
+            return await context.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).Where(NetNat.Name, TrialThings.Name(context)).ToString(), stop);
         }
         catch (CimException e) when (e.Status is CimStatus.InvalidClass or CimStatus.InvalidNamespace)
         {
@@ -113,5 +102,5 @@ internal sealed class TrialSweep(DriverContext context)
         }
     }
 
-    private bool IsOurs(OwnedMark? mark) => mark is { Kind: MarkKind.Trial } && mark.Prefix == context.Options.Prefix;
+    private bool IsOurs(OwnedMark? mark) => OwnedMark.Is(mark, MarkKind.Trial, context.Options);
 }

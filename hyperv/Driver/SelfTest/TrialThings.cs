@@ -1,6 +1,9 @@
 using System.Globalization;
+using WeaveHypervisor.HyperV.Capturing;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
+using WeaveHypervisor.HyperV.Layers;
+using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.HyperV.Owned;
 
 namespace WeaveHypervisor.HyperV.SelfTest;
@@ -15,10 +18,10 @@ internal sealed record TrialMachine(Guid Id, CimPath System, string Folder, stri
 /// </summary>
 internal sealed class TrialThings(DriverContext context)
 {
-    private const ushort StandardCheckpoints = 5, StartNothing = 2, TurnOffAtShutdown = 2;
-    private const ushort Differencing = 4, Dynamic = 3, Vhdx = 3;
+    private const ushort StartNothing = 2, TurnOffAtShutdown = 2;
+    private const ushort Dynamic = 3, Vhdx = 3;
     private const ulong Megabytes = 64, DiskBytes = 16 << 20;
-    private static readonly CimProperty<string> SubType = ResourceAllocationSettingData.ResourceSubType;
+    private readonly DiskFiles _disks = new(context);
 
     /// <summary>Copies and saves write memory of 64 MB: minutes mean that the host is at something else, or hangs.</summary>
     public static readonly TimeSpan Deadline = TimeSpan.FromMinutes(3);
@@ -56,10 +59,8 @@ internal sealed class TrialThings(DriverContext context)
             .With(VirtualEthernetSwitchSettingData.ElementName, Name(context)).With(VirtualEthernetSwitchSettingData.Notes, Notes())), stop), "ResultingSystem", VirtualEthernetSwitch.ClassName, stop);
 
     /// <summary>Settings of a place that are the same for machines and for what is imported: all files in one folder, nothing by itself, our mark.</summary>
-    public CimObject Placed(CimObject settings, string folder) => settings
+    public CimObject Placed(CimObject settings, string folder) => MachineEditor.In(folder, settings)
         .With(VirtualSystemSettingData.ElementName, Name(context)).With(VirtualSystemSettingData.Notes, Notes())
-        .With(VirtualSystemSettingData.ConfigurationDataRoot, folder).With(VirtualSystemSettingData.SnapshotDataRoot, folder).With(VirtualSystemSettingData.SuspendDataRoot, folder)
-        .With(VirtualSystemSettingData.SwapFileDataRoot, folder).With(VirtualSystemSettingData.LogDataRoot, folder).With(VirtualSystemSettingData.GuestStateDataRoot, folder)
         .With(VirtualSystemSettingData.AutomaticStartupAction, StartNothing).With(VirtualSystemSettingData.AutomaticSnapshotsEnabled, false);
 
     /// <summary>A machine that is off: second generation, 64 MB, one disk, one adapter with a static address on a private switch, standard checkpoints. No guest is in it.</summary>
@@ -68,8 +69,8 @@ internal sealed class TrialThings(DriverContext context)
     {
         var folder = Fresh("machine");
         await context.Files.CreateFolderAsync(folder, stop);
-        var settings = Placed(new CimObject(VirtualSystemSettingData.ClassName), folder).With(VirtualSystemSettingData.VirtualSystemSubType, "Microsoft:Hyper-V:SubType:2")
-            .With(VirtualSystemSettingData.UserSnapshotType, StandardCheckpoints).With(VirtualSystemSettingData.AutomaticShutdownAction, TurnOffAtShutdown);
+        var settings = Placed(new CimObject(VirtualSystemSettingData.ClassName), folder).With(VirtualSystemSettingData.VirtualSystemSubType, HardwareKinds.SecondGeneration)
+            .With(VirtualSystemSettingData.UserSnapshotType, Checkpoints.Standard).With(VirtualSystemSettingData.AutomaticShutdownAction, TurnOffAtShutdown);
         var system = await MadeAsync(await OnSystemsAsync(VirtualSystemManagementService.DefineSystem(systemSettings: settings), stop), "ResultingSystem", ComputerSystem.ClassName, stop);
         var own = await SettingsAsync(system, stop);
         var memory = (await PartsAsync(own, MemorySettingData.ClassName, stop))[0];
@@ -79,17 +80,17 @@ internal sealed class TrialThings(DriverContext context)
             disk = HostPath.Join(folder, "disk.vhdx");
             await CreateDiskAsync(disk, null, stop);
         }
-        var controller = await AddAsync(own, await TemplateAsync(ResourceAllocationSettingData.ClassName, "Microsoft:Hyper-V:Synthetic SCSI Controller", stop), stop);
-        var drive = await AddAsync(own, (await TemplateAsync(ResourceAllocationSettingData.ClassName, "Microsoft:Hyper-V:Synthetic Disk Drive", stop))
+        var controller = await AddAsync(own, await TemplateAsync(ResourceAllocationSettingData.ClassName, HardwareKinds.Scsi, stop), stop);
+        var drive = await AddAsync(own, (await TemplateAsync(ResourceAllocationSettingData.ClassName, HardwareKinds.DiskDrive, stop))
             .With(ResourceAllocationSettingData.Parent, controller.ToString()).With(ResourceAllocationSettingData.AddressOnParent, "0"), stop);
-        await AddAsync(own, (await TemplateAsync(StorageAllocationSettingData.ClassName, "Microsoft:Hyper-V:Virtual Hard Disk", stop))
+        await AddAsync(own, (await TemplateAsync(StorageAllocationSettingData.ClassName, HardwareKinds.HardDisk, stop))
             .With(StorageAllocationSettingData.Parent, drive.ToString()).With(StorageAllocationSettingData.HostResource, [disk]), stop);
         // A locally administered address: none that the host gives out.
         var mac = "02" + Convert.ToHexString(Guid.NewGuid().ToByteArray().AsSpan(0, 5));
-        var nic = await AddAsync(own, (await TemplateAsync(SyntheticEthernetPortSettingData.ClassName, "Microsoft:Hyper-V:Synthetic Ethernet Port", stop)).With(SyntheticEthernetPortSettingData.ElementName, "Network Adapter")
+        var nic = await AddAsync(own, (await TemplateAsync(SyntheticEthernetPortSettingData.ClassName, HardwareKinds.Adapter, stop)).With(SyntheticEthernetPortSettingData.ElementName, "Network Adapter")
             .With(SyntheticEthernetPortSettingData.Address, mac).With(SyntheticEthernetPortSettingData.StaticMacAddress, true)
             .With(SyntheticEthernetPortSettingData.VirtualSystemIdentifiers, [Guid.NewGuid().ToString("B")]), stop);
-        await AddAsync(own, (await TemplateAsync(EthernetPortAllocationSettingData.ClassName, "Microsoft:Hyper-V:Ethernet Connection", stop))
+        await AddAsync(own, (await TemplateAsync(EthernetPortAllocationSettingData.ClassName, HardwareKinds.Connection, stop))
             .With(EthernetPortAllocationSettingData.Parent, nic.ToString()).With(EthernetPortAllocationSettingData.HostResource, [(await SwitchAsync(stop)).ToString()]), stop);
         return new(Guid.Parse(system[ComputerSystem.Name.Name]!), system, folder, disk);
     }
@@ -104,14 +105,14 @@ internal sealed class TrialThings(DriverContext context)
 
     /// <summary>The disks' settings of a machine or checkpoint.</summary>
     public async Task<IReadOnlyList<CimObject>> DisksAsync(CimObject settings, CancellationToken stop) =>
-        [.. (await PartsAsync(settings, StorageAllocationSettingData.ClassName, stop)).Where(Machines.MachineParts.IsDisk)];
+        [.. (await PartsAsync(settings, StorageAllocationSettingData.ClassName, stop)).Where(MachineParts.IsDisk)];
 
     public static string FileOf(CimObject disk) => disk.List(StorageAllocationSettingData.HostResource) is [{ } file, ..] ? file : throw new HostException(HostErrorKind.NotFound, "A disk names no file");
 
     /// <summary>Sends some members of settings with the InstanceID that says which they are.</summary>
     public Task ChangeAsync(CimObject settings, Func<CimObject, CimObject> change, CancellationToken stop)
     {
-        var part = change(new CimObject(settings.ClassName).With(VirtualSystemSettingData.InstanceID, settings.Get(VirtualSystemSettingData.InstanceID)));
+        var part = change(MachineEditor.Of(settings));
         return OnSystemsAsync(settings.ClassName == VirtualSystemSettingData.ClassName ? VirtualSystemManagementService.ModifySystemSettings(part) : VirtualSystemManagementService.ModifyResourceSettings([part]), stop);
     }
 
@@ -121,26 +122,20 @@ internal sealed class TrialThings(DriverContext context)
         return outcome.Answer.Get(VirtualSystemManagementService.AddResourceSettingsAnswer.ResultingResourceSettings) is [{ } made, ..] ? made : await MadeAsync(outcome, "", resource.ClassName, stop);
     }
 
-    /// <summary>The settings that a new resource of a kind begins with, as the host has them.</summary>
-    private async Task<CimObject> TemplateAsync(string className, string subType, CancellationToken stop)
-    {
-        var query = Wql.From(className).Where(SubType, subType).WhereEnds(ResourceAllocationSettingData.InstanceID, @"\Default");
-        return (await context.Client.QueryAsync(DriverContext.Virtualization, query.ToString(), stop)) is [{ } template, ..] ? template : throw new HostException(HostErrorKind.NotFound, $"The host has no template of '{subType}'");
-    }
+    private async Task<CimObject> TemplateAsync(string className, string kind, CancellationToken stop) =>
+        await HardwareKinds.TemplateAsync(context.Client, className, kind, stop) ?? throw new HostException(HostErrorKind.NotFound, $"The host has no template of '{kind}'");
 
     /// <summary>A new disk file: one of 16 MB, or an empty layer on a parent.</summary>
-    public Task CreateDiskAsync(string path, string? parent, CancellationToken stop)
-    {
-        var settings = new CimObject(VirtualHardDiskSettingData.ClassName).With(VirtualHardDiskSettingData.Format, Vhdx).With(VirtualHardDiskSettingData.Path, path)
-            .With(VirtualHardDiskSettingData.Type, parent is null ? Dynamic : Differencing).With(VirtualHardDiskSettingData.MaxInternalSize, parent is null ? DiskBytes : 0ul)
-            .With(VirtualHardDiskSettingData.BlockSize, 0u).With(VirtualHardDiskSettingData.LogicalSectorSize, 0u).With(VirtualHardDiskSettingData.PhysicalSectorSize, 0u).With(VirtualHardDiskSettingData.ParentPath, parent);
-        return OnImagesAsync(ImageManagementService.CreateVirtualHardDisk(settings), stop);
-    }
+    public Task CreateDiskAsync(string path, string? parent, CancellationToken stop) => OnImagesAsync(ImageManagementService.CreateVirtualHardDisk(parent is not null ? DiskFiles.LayerOn(parent, path)
+        : new CimObject(VirtualHardDiskSettingData.ClassName).With(VirtualHardDiskSettingData.Format, Vhdx).With(VirtualHardDiskSettingData.Path, path)
+            .With(VirtualHardDiskSettingData.Type, Dynamic).With(VirtualHardDiskSettingData.MaxInternalSize, DiskBytes)
+            .With(VirtualHardDiskSettingData.BlockSize, 0u).With(VirtualHardDiskSettingData.LogicalSectorSize, 0u).With(VirtualHardDiskSettingData.PhysicalSectorSize, 0u)), stop);
 
     /// <summary>What a disk file says of itself.</summary>
-    public async Task<CimObject> ReadDiskAsync(string path, CancellationToken stop) =>
-        EmbeddedInstance.Read((await OnImagesAsync(ImageManagementService.GetVirtualHardDiskSettingData(path), stop)).Answer.Get(ImageManagementService.GetVirtualHardDiskSettingDataAnswer.SettingData)
-            ?? throw new HostException(HostErrorKind.Failed, $"The host says nothing of '{path}'"));
+    public Task<CimObject> ReadDiskAsync(string path, CancellationToken stop) => _disks.ReadAsync(path, stop);
+
+    /// <summary>A disk file and all that it stands on.</summary>
+    public Task<IReadOnlyList<string>> ChainAsync(string path, CancellationToken stop) => _disks.ChainAsync(path, stop);
 
     /// <summary>Asks for a run state and waits until it is there.</summary>
     public async Task<JobOutcome> RequestAsync(CimPath system, ushort request, ushort state, CancellationToken stop)
@@ -151,7 +146,7 @@ internal sealed class TrialThings(DriverContext context)
     }
 
     /// <summary>Makes a checkpoint and answers its settings.</summary>
-    public async Task<CimObject> CheckAsync(TrialMachine machine, CancellationToken stop, ushort type = 2)
+    public async Task<CimObject> CheckAsync(TrialMachine machine, CancellationToken stop, ushort type = Checkpoints.Full)
     {
         var made = await MadeAsync(await OnSnapshotsAsync(VirtualSystemSnapshotService.CreateSnapshot(affectedSystem: machine.System, snapshotType: type), stop), "ResultingSnapshot", VirtualSystemSettingData.ClassName, stop);
         return await context.Client.GetAsync(made, stop);

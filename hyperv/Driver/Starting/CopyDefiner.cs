@@ -14,7 +14,6 @@ namespace WeaveHypervisor.HyperV.Starting;
 /// </summary>
 internal sealed class CopyDefiner(DriverContext context, MachineEditor editor, StateKeeper firmware)
 {
-    private const string Scsi = "Microsoft:Hyper-V:Synthetic SCSI Controller", Ide = "Microsoft:Hyper-V:Emulated IDE Controller", DiskDrive = "Microsoft:Hyper-V:Synthetic Disk Drive";
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(2);
 
     /// <summary>What a copy has of its original's system settings.</summary>
@@ -50,15 +49,15 @@ internal sealed class CopyDefiner(DriverContext context, MachineEditor editor, S
     private async Task AddDisksAsync(CopyMachine copy, HostMachine machine, MachineParts own, MachineParts parts, CancellationToken stop)
     {
         var controllers = new Dictionary<CimObject, CimPath>();
-        foreach (var scsi in parts.All.Where(p => Sub(p) == Scsi)) controllers[scsi] = await editor.AddAsync(machine.Settings, Without(scsi), stop);
-        foreach (var ide in parts.All.Where(p => Sub(p) == Ide))
-            if (own.All.FirstOrDefault(p => Sub(p) == Ide && p.Get(ResourceAllocationSettingData.Address) == ide.Get(ResourceAllocationSettingData.Address)) is { } present) controllers[ide] = present.Reference;
+        foreach (var scsi in parts.All.Where(p => Sub(p) == HardwareKinds.Scsi)) controllers[scsi] = await editor.AddAsync(machine.Settings, Without(scsi), stop);
+        foreach (var ide in parts.All.Where(p => Sub(p) == HardwareKinds.Ide))
+            if (own.All.FirstOrDefault(p => Sub(p) == HardwareKinds.Ide && p.Get(ResourceAllocationSettingData.Address) == ide.Get(ResourceAllocationSettingData.Address)) is { } present) controllers[ide] = present.Reference;
         foreach (var head in copy.Heads)
         {
             var disk = parts.Disks.FirstOrDefault(d => d.Target == head.Target) ?? throw new WeaveException(Fault.Conflict, $"The definition of machine '{copy.Machine.Name}' has no disk {head.Target}.", "Take another snapshot.");
             if (parts.ParentOf(disk.Settings) is not { } drive || parts.ParentOf(drive) is not { } controller || !controllers.TryGetValue(controller, out var place))
                 throw new WeaveException(Fault.DataLoss, $"The definition of machine '{copy.Machine.Name}' does not say where its disk {head.Target} is.", "Take another snapshot.");
-            var added = await editor.AddAsync(machine.Settings, Without(drive).With(ResourceAllocationSettingData.ResourceSubType, DiskDrive).With(ResourceAllocationSettingData.Parent, place.ToString()), stop);
+            var added = await editor.AddAsync(machine.Settings, Without(drive).With(ResourceAllocationSettingData.ResourceSubType, HardwareKinds.DiskDrive).With(ResourceAllocationSettingData.Parent, place.ToString()), stop);
             await editor.AddAsync(machine.Settings, Without(disk.Settings).With(StorageAllocationSettingData.Parent, added.ToString()).With(StorageAllocationSettingData.HostResource, [head.Head.Path]), stop);
         }
     }

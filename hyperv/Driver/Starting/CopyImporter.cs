@@ -73,30 +73,20 @@ internal sealed class CopyImporter(DriverContext context, MachineEditor editor, 
         var source = MachineDefinition.Read(copy.Blueprint).Settings.Get(VirtualSystemSettingData.ElementName) ?? "";
         var intent = new ImportIntent(source, [.. (await context.Machines.ListPlannedAsync(stop)).Select(m => m.Id)]);
         await remover.BeginAsync(copy.Machine.Uuid, intent, stop);
-        HostException? lost = null;
-        try
-        {
-            await context.Jobs.RunAsync(await context.Services.SystemsAsync(stop), VirtualSystemManagementService.ImportSystemDefinition(generateNewSystemIdentifier: true, snapshotFolder: "", systemDefinitionFile: definition), context.Options.CopyPatience, stop);
-        }
-        catch (HostException e) when (e.Kind == HostErrorKind.OutcomeUnknown)
-        {
-            lost = e;
-        }
-        for (var look = 0; look < Looks; look++)
-        {
-            if (await TryAsync(() => remover.FindUnmarkedAsync(copy.Machine.Uuid, intent, stop)) is { } planned) return planned;
-            if (lost is null) break;
-            await Task.Delay(Later, context.Clock, stop);
-        }
-        throw lost ?? new HostException(HostErrorKind.Failed, $"Hyper-V has imported '{definition}', and shows no such machine");
+        return await MadeAsync(VirtualSystemManagementService.ImportSystemDefinition(generateNewSystemIdentifier: true, snapshotFolder: "", systemDefinitionFile: definition),
+            () => remover.FindUnmarkedAsync(copy.Machine.Uuid, intent, stop), $"imported '{definition}'", stop);
     }
 
-    private async Task<HostMachine> RealizeAsync(HostMachine planned, CancellationToken stop)
+    private Task<HostMachine> RealizeAsync(HostMachine planned, CancellationToken stop) =>
+        MadeAsync(VirtualSystemManagementService.RealizePlannedSystem(planned.System), () => context.Machines.FindAsync(planned.Id, stop), $"realized '{planned.Name}'", stop);
+
+    /// <summary>Makes a machine by a call, and looks for it; for a while where the answer is lost.</summary>
+    private async Task<HostMachine> MadeAsync(CimCall call, Func<Task<HostMachine?>> find, string done, CancellationToken stop)
     {
         HostException? lost = null;
         try
         {
-            await context.Jobs.RunAsync(await context.Services.SystemsAsync(stop), VirtualSystemManagementService.RealizePlannedSystem(planned.System), context.Options.CopyPatience, stop);
+            await context.Jobs.RunAsync(await context.Services.SystemsAsync(stop), call, context.Options.CopyPatience, stop);
         }
         catch (HostException e) when (e.Kind == HostErrorKind.OutcomeUnknown)
         {
@@ -104,11 +94,11 @@ internal sealed class CopyImporter(DriverContext context, MachineEditor editor, 
         }
         for (var look = 0; look < Looks; look++)
         {
-            if (await TryAsync(() => context.Machines.FindAsync(planned.Id, stop)) is { } realized) return realized;
+            if (await TryAsync(find) is { } made) return made;
             if (lost is null) break;
             await Task.Delay(Later, context.Clock, stop);
         }
-        throw lost ?? new HostException(HostErrorKind.Failed, $"Hyper-V has realized '{planned.Name}', and shows no such machine");
+        throw lost ?? new HostException(HostErrorKind.Failed, $"Hyper-V has {done}, and shows no such machine");
     }
 
     /// <summary>A service that restarts shows nothing for a while.</summary>

@@ -16,15 +16,10 @@ internal static class CopySettings
     /// <summary>
     /// System settings of a copy: its name, our mark, a folder of its own, and nothing that Hyper-V would do by itself: no start with the host, no checkpoints of its own.
     /// </summary>
-    public static CimObject System(CimObject settings, CopyMachine copy, InstantiateRequest request, DriverContext context)
-    {
-        var folder = context.Paths.PlaceCopy(copy.Machine.Uuid);
-        return settings.With(VirtualSystemSettingData.ElementName, copy.Machine.HypervisorName)
+    public static CimObject System(CimObject settings, CopyMachine copy, InstantiateRequest request, DriverContext context) =>
+        MachineEditor.In(context.Paths.PlaceCopy(copy.Machine.Uuid), settings).With(VirtualSystemSettingData.ElementName, copy.Machine.HypervisorName)
             .With(VirtualSystemSettingData.Notes, new OwnedMark(context.Options.Prefix, MarkKind.Copy, copy.Machine.Uuid.ToString("D"), $"{request.Environment}/{request.Tag}/{request.Weave}/{copy.Machine.Name}").ToNotes())
-            .With(VirtualSystemSettingData.ConfigurationDataRoot, folder).With(VirtualSystemSettingData.SnapshotDataRoot, folder).With(VirtualSystemSettingData.SuspendDataRoot, folder)
-            .With(VirtualSystemSettingData.SwapFileDataRoot, folder).With(VirtualSystemSettingData.LogDataRoot, folder).With(VirtualSystemSettingData.GuestStateDataRoot, folder)
             .With(VirtualSystemSettingData.AutomaticStartupAction, StaysOff).With(VirtualSystemSettingData.AutomaticShutdownAction, TurnsOff).With(VirtualSystemSettingData.AutomaticSnapshotsEnabled, false);
-    }
 
     /// <summary>Points each disk of a copy to its layer. Conflict where the machine has not the disks that the layers are for.</summary>
     public static IReadOnlyList<CimObject> Disks(MachineParts parts, CopyMachine copy) =>

@@ -11,7 +11,7 @@ namespace WeaveHypervisor.HyperV.States;
 internal sealed class StateKeeper(DriverContext context)
 {
     /// <summary>The kinds of state that a machine keeps beside its disks. An emulated TPM's is in the same file.</summary>
-    public static IReadOnlyList<StateKind> KindsOf(CimObject settings) => settings.Get(VirtualSystemSettingData.VirtualSystemSubType) == "Microsoft:Hyper-V:SubType:2" ? [StateKind.Nvram] : [];
+    public static IReadOnlyList<StateKind> KindsOf(HostMachine machine) => machine.IsSecondGeneration ? [StateKind.Nvram] : [];
 
     /// <summary>A copy's own state file from one that was captured. There already: kept. DataLoss where the captured one is gone.</summary>
     public async Task CreateAsync(StateFile captured, string path, CancellationToken stop)

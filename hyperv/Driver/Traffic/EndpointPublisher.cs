@@ -1,11 +1,9 @@
 using System.Net;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Fences;
-using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.Traffic;
@@ -50,7 +48,7 @@ internal sealed class EndpointPublisher(DriverContext context) : IDisposable
             if (endpoints.Any(e => _plan.Contains(e.TargetAddress))) await _uplink.EnsureNatAsync(stop);
             await WriteAsync([.. endpoints, .. recorded.Where(r => endpoints.All(e => !IsSame(e, r)))], stop);
             await AddAsync([.. fresh.Where(e => gone.All(m => !Collides(m, e)))], names, recorded, stop);
-            foreach (var mapping in gone) await VirtualHardware.UntilAsync(context, "Removing a published port", async () =>
+            foreach (var mapping in gone) await context.UntilAsync("Removing a published port", async () =>
             {
                 if ((await _uplink.MappingsAsync(stop)).FirstOrDefault(m => m.Reference.Equals(mapping.Reference)) is not { } left) return true;
                 await _uplink.DeleteAsync(left, stop);
@@ -89,12 +87,12 @@ internal sealed class EndpointPublisher(DriverContext context) : IDisposable
         }
     }
 
-    private Task AddAsync(PublishedEndpoint e, string nat, CancellationToken stop) => VirtualHardware.UntilAsync(context, $"Publishing {e.ListenAddress}:{e.ListenPort}", async () =>
+    private Task AddAsync(PublishedEndpoint e, string nat, CancellationToken stop) => context.UntilAsync($"Publishing {e.ListenAddress}:{e.ListenPort}", async () =>
     {
         if ((await _uplink.MappingsAsync(stop)).Any(m => Is(m, e))) return true;
         try
         {
-            await context.Client.CreateAsync(DriverContext.Standard, new CimObject(NetNatStaticMapping.ClassName).With(NetNatStaticMapping.NatName, nat).With(NetNatStaticMapping.Protocol, Protocol(e))
+            await context.Client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNatStaticMapping.ClassName).With(NetNatStaticMapping.NatName, nat).With(NetNatStaticMapping.Protocol, Protocol(e))
                 .With(NetNatStaticMapping.ExternalIPAddress, e.ListenAddress).With(NetNatStaticMapping.ExternalPort, (ushort)e.ListenPort)
                 .With(NetNatStaticMapping.InternalIPAddress, e.TargetAddress).With(NetNatStaticMapping.InternalPort, (ushort)e.TargetPort), stop);
         }
@@ -140,27 +138,9 @@ internal sealed class EndpointPublisher(DriverContext context) : IDisposable
             throw new WeaveException(Fault.Unsupported, $"Windows leads nothing on from {endpoint.ListenAddress}: a port of a loopback address cannot be published.", "Publish it at 0.0.0.0, or at an address of the host's, and let the firewall say who may connect.");
     }
 
-    private async Task<IReadOnlyList<PublishedEndpoint>> ReadAsync(CancellationToken stop)
-    {
-        if (await context.Files.ReadAsync(RecordPath, stop) is not { } bytes) return [];
-        try
-        {
-            return JsonSerializer.Deserialize(bytes, PublishedJson.Default.IReadOnlyListPublishedEndpoint) ?? [];
-        }
-        catch (JsonException e)
-        {
-            throw new WeaveException(Fault.DataLoss, $"The record of published ports, {Ids.QuotePath(RecordPath)}, is damaged: {e.Message}", "Remove the mappings by hand (`Get-NetNatStaticMapping`), then delete it.", e);
-        }
-    }
+    private async Task<IReadOnlyList<PublishedEndpoint>> ReadAsync(CancellationToken stop) =>
+        await context.Files.ReadRecordAsync(RecordPath, PublishedJson.Default.IReadOnlyListPublishedEndpoint, "record of published ports", "Remove the mappings by hand (`Get-NetNatStaticMapping`), then delete it.", stop) ?? [];
 
-    private async Task WriteAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop)
-    {
-        if (endpoints.Count == 0)
-        {
-            await context.Files.DeleteAsync(RecordPath, stop);
-            return;
-        }
-        await context.Files.CreateFolderAsync(context.Options.Root, stop);
-        await context.Files.WriteAsync(RecordPath, JsonSerializer.SerializeToUtf8Bytes(endpoints, PublishedJson.Default.IReadOnlyListPublishedEndpoint), stop);
-    }
+    private Task WriteAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop) =>
+        endpoints.Count == 0 ? context.Files.DeleteAsync(RecordPath, stop) : context.Files.WriteRecordAsync(RecordPath, endpoints, PublishedJson.Default.IReadOnlyListPublishedEndpoint, stop);
 }

@@ -1,5 +1,6 @@
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
+using WeaveHypervisor.HyperV.Layers;
 using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.Model;
 
@@ -22,7 +23,7 @@ internal sealed class VolumePlugger(DriverContext context)
         var names = await context.Files.NamesAsync(volume.Layer.Path, stop);
         if (names.Count == 0) throw new WeaveException(Fault.DataLoss, $"The file {Ids.QuotePath(volume.Layer.Path)} of volume '{volume.Volume}' is gone.", "Use another snapshot.");
         // Hyper-V's own name of a layer keeps it in the machine's chain of checkpoints.
-        await _hardware.PutDiskAsync(found, volume.Target, names.FirstOrDefault(n => HostPath.Ending(n).Equals(".avhdx", StringComparison.OrdinalIgnoreCase)) ?? volume.Layer.Path, stop);
+        await _hardware.PutDiskAsync(found, volume.Target, names.FirstOrDefault(DiskFiles.IsHypervisorsName) ?? volume.Layer.Path, stop);
     }, $"Attaching '{volume.Target}' to '{machine.HypervisorName}'");
 
     /// <inheritdoc cref="IHypervisorDriver.DetachVolumeAsync"/>

@@ -104,7 +104,7 @@ internal sealed class Catalogue(SimulatedHost host)
                 yield return new(LastAppliedSnapshot.ClassName, "Antecedent", settings, "Dependent", system);
             }
         }
-        yield return new(SystemExportSettingData.ClassName, "ManagedElement", system, "SettingData", host.PathOf(VirtualSystemExportSettingData.ClassName, SimulatedHost.V2, ("InstanceID", $@"{machine.Own.Id}\Export")));
-        yield return new(ElementSettingData.ClassName, "ManagedElement", system, "SettingData", host.PathOf(DiskMergeSettingData.ClassName, SimulatedHost.V2, ("InstanceID", machine.Own.Id)));
+        yield return new(SystemExportSettingData.ClassName, "ManagedElement", system, "SettingData", host.PathOf(VirtualSystemExportSettingData.ClassName, HostNamespaces.Virtualization, ("InstanceID", $@"{machine.Own.Id}\Export")));
+        yield return new(ElementSettingData.ClassName, "ManagedElement", system, "SettingData", host.PathOf(DiskMergeSettingData.ClassName, HostNamespaces.Virtualization, ("InstanceID", machine.Own.Id)));
     }
 }

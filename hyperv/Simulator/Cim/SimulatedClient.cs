@@ -88,8 +88,8 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
 
     private CimClass Class(string @namespace, string className)
     {
-        var known = @namespace.Equals(SimulatedHost.V2, StringComparison.OrdinalIgnoreCase) ? host.Options.HasRole
-            : @namespace.Equals(SimulatedHost.StandardCim, StringComparison.OrdinalIgnoreCase) || @namespace.Equals(SimulatedHost.Windows, StringComparison.OrdinalIgnoreCase);
+        var known = @namespace.Equals(HostNamespaces.Virtualization, StringComparison.OrdinalIgnoreCase) ? host.Options.HasRole
+            : @namespace.Equals(HostNamespaces.Standard, StringComparison.OrdinalIgnoreCase) || @namespace.Equals(HostNamespaces.Windows, StringComparison.OrdinalIgnoreCase);
         if (!known) throw new CimException(CimStatus.InvalidNamespace, $"There is no namespace {@namespace}.", 0x8004100E);
         var type = host.Schema.Find(className);
         if (type is null || !type.Namespace.Equals(@namespace, StringComparison.OrdinalIgnoreCase) || (!host.Options.HasNat && type.Name.StartsWith("MSFT_NetNat", StringComparison.Ordinal)))
@@ -105,7 +105,7 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
 
     private void CheckReference(CimPath reference, CimMember member, string parameter)
     {
-        var type = Class(reference.Namespace.Length > 0 ? reference.Namespace : SimulatedHost.V2, reference.ClassName);
+        var type = Class(reference.Namespace.Length > 0 ? reference.Namespace : HostNamespaces.Virtualization, reference.ClassName);
         // Planned machines are given where pages name the class of realized ones.
         if (member.Class is not null && host.Schema.Find(member.Class) is not null && !type.Is(member.Class) && !(type.Is("CIM_ComputerSystem") && member.Class == "Msvm_ComputerSystem"))
             throw new CimException(CimStatus.InvalidParameter, $"{parameter} refers to {member.Class}, not to {type.Name}.", 0x80041005);
@@ -116,7 +116,7 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
         (evenWithoutRights ? host.Catalogue.Objects() : Visible(path.Namespace)).FirstOrDefault(o => o.Reference.Equals(path)) ?? throw new CimException(CimStatus.NotFound, $"There is no {path}.", 0x80041002);
 
     private IEnumerable<CimObject> Visible(string @namespace) => 
-        host.Catalogue.Objects().Where(o => o.Reference.Namespace.Equals(@namespace, StringComparison.OrdinalIgnoreCase) && (host.Options.HasRights || o.Reference.Namespace.Equals(SimulatedHost.Windows, StringComparison.OrdinalIgnoreCase)));
+        host.Catalogue.Objects().Where(o => o.Reference.Namespace.Equals(@namespace, StringComparison.OrdinalIgnoreCase) && (host.Options.HasRights || o.Reference.Namespace.Equals(HostNamespaces.Windows, StringComparison.OrdinalIgnoreCase)));
 
     private static bool Fits(string? wanted, string role) => wanted is null || wanted.Equals(role, StringComparison.OrdinalIgnoreCase);
 }

@@ -40,10 +40,10 @@ internal static class Templates
     {
         foreach (var (_, _, className, id) in Kinds)
         {
-            var capabilities = host.PathOf(AllocationCapabilities.ClassName, SimulatedHost.V2, ("InstanceID", "Microsoft:" + id));
-            yield return new(ElementCapabilities.ClassName, "ManagedElement", host.PathOf(ResourcePool.ClassName, SimulatedHost.V2, ("InstanceID", "Microsoft:" + id)), "Capabilities", capabilities);
+            var capabilities = host.PathOf(AllocationCapabilities.ClassName, HostNamespaces.Virtualization, ("InstanceID", "Microsoft:" + id));
+            yield return new(ElementCapabilities.ClassName, "ManagedElement", host.PathOf(ResourcePool.ClassName, HostNamespaces.Virtualization, ("InstanceID", "Microsoft:" + id)), "Capabilities", capabilities);
             foreach (var (role, _) in Roles)
-                yield return new(SettingsDefineCapabilities.ClassName, "GroupComponent", capabilities, "PartComponent", host.PathOf(className, SimulatedHost.V2, ("InstanceID", Template(id, role))));
+                yield return new(SettingsDefineCapabilities.ClassName, "GroupComponent", capabilities, "PartComponent", host.PathOf(className, HostNamespaces.Virtualization, ("InstanceID", Template(id, role))));
         }
     }
 

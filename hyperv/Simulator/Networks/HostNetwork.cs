@@ -91,7 +91,7 @@ internal sealed class HostNetwork(SimulatedHost host)
     {
         var given = call.NeedSettings("SystemSettings");
         var ports = call.AllSettings("ResourceSettings");
-        var own = host.PathOf(ComputerSystem.ClassName, SimulatedHost.V2, ("CreationClassName", ComputerSystem.ClassName), ("Name", host.Options.Name));
+        var own = host.PathOf(ComputerSystem.ClassName, HostNamespaces.Virtualization, ("CreationClassName", ComputerSystem.ClassName), ("Name", host.Options.Name));
         if (ports.Any(p => !CimPath.TryParse(p.List(EthernetPortAllocationSettingData.HostResource).FirstOrDefault(), out var path) || !path.Equals(own))) throw new Refusal(Refusal.InvalidParameter, "A port names neither this host nor an adapter of it.");
         return host.Short(call, null, "Defining a virtual switch", () =>
         {
@@ -223,5 +223,5 @@ internal sealed class HostNetwork(SimulatedHost host)
         return new(type.Name, new CimPath(host.Options.Name, type.Namespace, type.Name, type.Keys.Select(k => new KeyValuePair<string, CimValue>(k, o[k]!))), o.Properties.Select(p => new KeyValuePair<string, CimValue?>(p.Key, p.Value)));
     }
 
-    private CimPath PathOf(Switch s) => host.PathOf(VirtualEthernetSwitch.ClassName, SimulatedHost.V2, ("CreationClassName", VirtualEthernetSwitch.ClassName), ("Name", MachineFiles.Name(s.Id)));
+    private CimPath PathOf(Switch s) => host.PathOf(VirtualEthernetSwitch.ClassName, HostNamespaces.Virtualization, ("CreationClassName", VirtualEthernetSwitch.ClassName), ("Name", MachineFiles.Name(s.Id)));
 }

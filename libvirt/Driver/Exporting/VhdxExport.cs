@@ -35,7 +35,7 @@ internal static class VhdxExport
         await foreach (var range in RangesAsync(chain, stop)) all += range.Length;
         // The writer never writes over a file; what is replaced was an image of ours, or is whatever the caller names.
         DurableFile.Delete(path);
-        await VhdxWriter.WriteAsync(path, new(chain.Capacity, BlockBytes: Block), RangesAsync(chain, stop), chain.ReadAsync, null, progress is null ? null : new Told(progress, layer, all), stop);
+        await VhdxWriter.WriteAsync(path, new(chain.Capacity, BlockBytes: Block), RangesAsync(chain, stop), chain.ReadAsync, null, progress is null ? null : new WrittenBytes(progress, $"writing an image of layer {layer.Id}", all), stop);
     }
 
     private static ValueTask<DiskChain> OpenAsync(LayerRef layer, CancellationToken stop)
@@ -48,10 +48,5 @@ internal static class VhdxExport
     {
         await foreach (var extent in chain.ExtentsAsync(0, chain.Capacity, stop))
             if (!extent.IsZero) yield return new(extent.Offset, extent.Length);
-    }
-
-    private sealed class Told(IProgress<Progress> to, LayerRef layer, long all) : IProgress<long>
-    {
-        public void Report(long value) => to.Report(new($"writing an image of layer {layer.Id}", Math.Min(value, all), all));
     }
 }

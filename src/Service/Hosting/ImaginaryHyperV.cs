@@ -26,7 +26,7 @@ internal sealed record ImaginaryGuest(string Machine, Guid Boot, long Ticks, uin
 internal sealed class ImaginaryHyperV
 {
     public const string GatewayImage = @"C:\Images\gateway.vhdx";
-    private const string Virtualization = @"root\virtualization\v2", Standard = @"root\StandardCimv2", Gateway = "10.20.30.1";
+    private const string Gateway = "10.20.30.1";
     private const long DiskBytes = 64 << 20, GatewayBytes = 16 << 20;
     private static readonly TimeSpan JobTime = TimeSpan.FromMilliseconds(50);
     private static readonly (string Name, string Address)[] Machines = [("demo-web", "10.20.30.11"), ("demo-app", "10.20.30.12"), ("demo-db", "10.20.30.13")];
@@ -46,26 +46,25 @@ internal sealed class ImaginaryHyperV
     {
         await VhdxWriter.CreateAsync(image, new(GatewayBytes), CancellationToken.None);
         var lan = Host.AddSwitch("Demo LAN", isInternal: true);
-        var adapter = (await Host.Client.QueryAsync(Standard, Wql.From(NetAdapter.ClassName).ToString(), CancellationToken.None))[0];
-        await Host.Client.InvokeAsync(CimPath.To(null, Standard, NetIPAddress.ClassName), NetIPAddress.Create(addressFamily: 2, interfaceIndex: adapter.Find(NetAdapter.InterfaceIndex), iPAddress: Gateway, prefixLength: 24), CancellationToken.None);
-        await Host.Client.CreateAsync(Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "demo").With(NetNat.InternalIPInterfaceAddressPrefix, "10.20.30.0/24"), CancellationToken.None);
+        var adapter = (await Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetAdapter.ClassName).ToString(), CancellationToken.None))[0];
+        await Host.Client.InvokeAsync(CimPath.To(null, HostNamespaces.Standard, NetIPAddress.ClassName), NetIPAddress.Create(addressFamily: 2, interfaceIndex: adapter.Find(NetAdapter.InterfaceIndex), iPAddress: Gateway, prefixLength: 24), CancellationToken.None);
+        await Host.Client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "demo").With(NetNat.InternalIPInterfaceAddressPrefix, "10.20.30.0/24"), CancellationToken.None);
         foreach (var (name, address) in Machines)
         {
             var id = Host.AddMachine(name, [DiskBytes], [lan], memoryMegabytes: 64);
             Host.SetAddress(id, 0, address, gateway: Gateway);
-            await Host.Client.InvokeAsync(CimPath.To(Host.Options.Name, Virtualization, ComputerSystem.ClassName, ("CreationClassName", ComputerSystem.ClassName), ("Name", id.ToString("D").ToUpperInvariant())),
-                ComputerSystem.RequestStateChange(2), CancellationToken.None);
+            await Host.Client.InvokeAsync(Host.SystemOf(id), ComputerSystem.RequestStateChange(2), CancellationToken.None);
         }
     }
 
     public SimulatedHost Host { get; }
 
     /// <summary>Keeps the record that the self-test would write on this host, which is all that one would like: it takes a minute, and a first look should not begin with that.</summary>
-    public void Record(HyperVOptions settings) => Host.Files.WriteAsync(HostPath.Join(settings.Root, "host.json"), System.Text.Encoding.UTF8.GetBytes(HostSelfTest.ToJson(new()
+    public void Record(HyperVOptions settings) => HostSelfTest.KeepAsync(settings, Host.Client, Host.Files, new()
     {
-        TestedAt = DateTimeOffset.UnixEpoch, Build = Host.Options.Build, Resumes = [CaptureRoute.Live, CaptureRoute.Files, CaptureRoute.Saved, CaptureRoute.Flat], SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true,
+        TestedAt = DateTimeOffset.UnixEpoch, Build = Host.Options.Build, Resumes = CapabilityRecord.Preferred, SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true,
         Production = ProductionRequest.ByType, ExportSuspendsMerges = true, GrantsParents = true, KeepsIdentity = true,
-    })), CancellationToken.None).GetAwaiter().GetResult();
+    }, CancellationToken.None).GetAwaiter().GetResult();
 
     /// <summary>Guests that run, by the names of their machines.</summary>
     public IReadOnlyList<ImaginaryGuest> Guests() => [.. Host.MachineNames().Select(m => Look(m.Id)).OfType<ImaginaryGuest>().OrderBy(g => g.Machine, StringComparer.Ordinal)];

@@ -5,7 +5,6 @@ using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Branching;
-using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Retention;
 
 namespace WeaveHypervisor.Weaving.Exporting;

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using System.Xml.Linq;
 using WeaveHypervisor.Drivers;
-using WeaveHypervisor.Model;
 using static WeaveHypervisor.Weaving.Exporting.VagrantText;
 
 namespace WeaveHypervisor.Weaving.Exporting;
@@ -59,22 +58,10 @@ internal static class HyperVText
 
 
             """);
-        text.Append("""
+        text.Append($$$"""
             require "fileutils"
             require Vagrant.source_root.join("plugins/providers/hyperv/driver").to_s
-            class SilentCommunicator < Vagrant.plugin("2", :communicator)
-              def self.match?(_machine); true; end
-              def initialize(machine); end
-              def ready?; true; end
-              def wait_for_ready(_timeout); true; end
-              def test(_command, _options = nil); true; end
-              def execute(_command, _options = nil); 0; end
-              def sudo(_command, _options = nil); 0; end
-            end
-            class SilentPlugin < Vagrant.plugin("2")
-              name "weave-silent"
-              communicator("null") { SilentCommunicator }
-            end
+            {{{Silent}}}
             VagrantPlugins::HyperV::Driver.prepend(Module.new do
               def import(options)
                 server = super
@@ -105,13 +92,7 @@ internal static class HyperVText
             end)
 
             Vagrant.configure("2") do |config|
-              config.vm.guest = ENV.fetch("WEAVE_EXPORT_GUEST", "linux").to_sym
-              config.vm.synced_folder ".", "/vagrant", disabled: true
-              config.vm.graceful_halt_timeout = 30
-              # The guests have the keys that they had.
-              config.ssh.insert_key = false
-              config.ssh.username = ENV.fetch("WEAVE_EXPORT_USER", "vagrant")
-              config.ssh.shell = "/bin/sh"
+            {{{Common}}}
 
             """);
         foreach (var machine in export.Machines) Machine(text, export, machine);

@@ -11,6 +11,34 @@ internal static class VagrantText
     /// <summary>metadata.json of a box in vagrant-libvirt's second format: disks are vda, vdb… in this order, with the sizes of their images.</summary>
     public static string BoxMetadata(IEnumerable<string> images) => $$"""{"provider":"libvirt","format":"qcow2","disks":[{{string.Join(',', images.Select(i => $$"""{"path":"{{i}}"}"""))}}]}""" + "\n";
 
+    /// <summary>For all machines of a lab, whatever the provider.</summary>
+    public const string Common = """
+          config.vm.guest = ENV.fetch("WEAVE_EXPORT_GUEST", "linux").to_sym
+          config.vm.synced_folder ".", "/vagrant", disabled: true
+          config.vm.graceful_halt_timeout = 30
+          # The guests have the keys that they had.
+          config.ssh.insert_key = false
+          config.ssh.username = ENV.fetch("WEAVE_EXPORT_USER", "vagrant")
+          config.ssh.shell = "/bin/sh"
+        """;
+
+    /// <summary>A communicator, "null", for machines that nobody logs in to.</summary>
+    public const string Silent = """
+        class SilentCommunicator < Vagrant.plugin("2", :communicator)
+          def self.match?(_machine); true; end
+          def initialize(machine); end
+          def ready?; true; end
+          def wait_for_ready(_timeout); true; end
+          def test(_command, _options = nil); true; end
+          def execute(_command, _options = nil); 0; end
+          def sudo(_command, _options = nil); 0; end
+        end
+        class SilentPlugin < Vagrant.plugin("2")
+          name "weave-silent"
+          communicator("null") { SilentCommunicator }
+        end
+        """;
+
     public static string Vagrantfile(ExportManifest export)
     {
         var text = new StringBuilder();
@@ -35,13 +63,7 @@ internal static class VagrantText
         if (silent.Count > 0) text.Append(Silence(silent));
         text.Append(CultureInfo.InvariantCulture, $"""
             Vagrant.configure("2") do |config|
-              config.vm.guest = ENV.fetch("WEAVE_EXPORT_GUEST", "linux").to_sym
-              config.vm.synced_folder ".", "/vagrant", disabled: true
-              config.vm.graceful_halt_timeout = 30
-              # The guests have the keys that they had.
-              config.ssh.insert_key = false
-              config.ssh.username = ENV.fetch("WEAVE_EXPORT_USER", "vagrant")
-              config.ssh.shell = "/bin/sh"
+            {Common}
               config.vm.provider :libvirt do |l|
                 l.driver = driver
                 l.storage_pool_name = pool
@@ -114,19 +136,7 @@ internal static class VagrantText
     private static string Silence(IReadOnlyList<MachineName> machines) => $$"""
         # These were not made by Vagrant, which therefore neither waits for an address of theirs nor logs in; remove `m.vm.communicator` of one that has an SSH server for it.
         SILENT = [{{string.Join(", ", machines.Select(m => Quoted(m.Text)))}}]
-        class SilentCommunicator < Vagrant.plugin("2", :communicator)
-          def self.match?(_machine); true; end
-          def initialize(machine); end
-          def ready?; true; end
-          def wait_for_ready(_timeout); true; end
-          def test(_command, _options = nil); true; end
-          def execute(_command, _options = nil); 0; end
-          def sudo(_command, _options = nil); 0; end
-        end
-        class SilentPlugin < Vagrant.plugin("2")
-          name "weave-silent"
-          communicator("null") { SilentCommunicator }
-        end
+        {{Silent}}
         require "vagrant-libvirt/driver"
         VagrantPlugins::ProviderLibvirt::Driver.prepend(Module.new do
           def get_ipaddress(*arguments)

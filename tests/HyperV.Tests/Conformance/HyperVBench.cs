@@ -78,9 +78,9 @@ internal sealed class HyperVBench : DriverBench
     {
         if (_lan is not null) return;
         _lan = _host.AddSwitch("LAN", isInternal: true);
-        var adapter = (await _host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetAdapter.ClassName).Where(NetAdapter.Name, "vEthernet (LAN)").ToString(), stop)).Single();
-        await _host.Client.InvokeAsync(new CimPath(null, DriverContext.Standard, NetIPAddress.ClassName), NetIPAddress.Create(addressFamily: 2, interfaceIndex: adapter.Find(NetAdapter.InterfaceIndex), iPAddress: Network + "1", prefixLength: 24), stop);
-        await _host.Client.CreateAsync(DriverContext.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "users").With(NetNat.InternalIPInterfaceAddressPrefix, Network + "0/24"), stop);
+        var adapter = (await _host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetAdapter.ClassName).Where(NetAdapter.Name, "vEthernet (LAN)").ToString(), stop)).Single();
+        await _host.Client.InvokeAsync(new CimPath(null, HostNamespaces.Standard, NetIPAddress.ClassName), NetIPAddress.Create(addressFamily: 2, interfaceIndex: adapter.Find(NetAdapter.InterfaceIndex), iPAddress: Network + "1", prefixLength: 24), stop);
+        await _host.Client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "users").With(NetNat.InternalIPInterfaceAddressPrefix, Network + "0/24"), stop);
         await _host.Files.CreateFolderAsync(HostPath.Folder(Image), stop);
         await VhdxWriter.CreateAsync(_host.Files.Local(Image), new(DiskBytes), stop);
         if (_record is null) return;
@@ -133,7 +133,7 @@ internal sealed class HyperVBench : DriverBench
     public override async Task KillAsync(MachineRef machine, CancellationToken stop) => await RequestAsync(await IdOfAsync(machine, stop), 3, stop);
 
     private Task RequestAsync(Guid id, ushort state, CancellationToken stop) =>
-        _context.Jobs.RunAsync(CimPath.To(_host.Options.Name, DriverContext.Virtualization, ComputerSystem.ClassName, ("CreationClassName", ComputerSystem.ClassName), ("Name", MachineReader.Name(id))), ComputerSystem.RequestStateChange(state), TimeSpan.FromMinutes(1), stop);
+        _context.Jobs.RunAsync(_host.SystemOf(id), ComputerSystem.RequestStateChange(state), TimeSpan.FromMinutes(1), stop);
 
     public override IReadOnlyList<(string What, Func<CancellationToken, Task> Do)> Damages(FenceTag fence) =>
     [

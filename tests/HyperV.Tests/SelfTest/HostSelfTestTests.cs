@@ -88,7 +88,7 @@ public sealed class HostSelfTestTests
         using var without = new TrialBench(new() { HasNat = false });
         Assert.Equal(TrialOutcome.Skipped, Assert.Single((await without.RunAsync()).Answers, a => a.Trial == "translation").Outcome);
         using var taken = new TrialBench();
-        await taken.Host.Client.CreateAsync(DriverContext.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "docker").With(NetNat.InternalIPInterfaceAddressPrefix, "172.20.0.0/16"), Stop);
+        await taken.Host.Client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, "docker").With(NetNat.InternalIPInterfaceAddressPrefix, "172.20.0.0/16"), Stop);
         var before = await taken.EverythingAsync();
         var answer = Assert.Single((await taken.RunAsync()).Answers, a => a.Trial == "translation");
         Assert.Equal(TrialOutcome.Skipped, answer.Outcome);

@@ -40,8 +40,8 @@ internal sealed class TrialBench : IDisposable
     public async Task<IReadOnlyList<string>> EverythingAsync()
     {
         var all = new List<string>();
-        foreach (var c in Counted) all.AddRange((await Host.Client.QueryAsync(DriverContext.Virtualization, Wql.From(c).ToString(), Stop)).Select(o => o.Reference.ToString()));
-        all.AddRange((await Host.Client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).ToString(), Stop)).Select(o => o.Reference.ToString()));
+        foreach (var c in Counted) all.AddRange((await Host.Client.QueryAsync(HostNamespaces.Virtualization, Wql.From(c).ToString(), Stop)).Select(o => o.Reference.ToString()));
+        all.AddRange((await Host.Client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).ToString(), Stop)).Select(o => o.Reference.ToString()));
         all.AddRange((await Host.Files.ListAsync(@"C:\", below: true, Stop)).Select(f => f.Path).Where(p => !HostPath.Comparer.Equals(p, Context.Record.Path) && !HostPath.Comparer.Equals(p, Context.Options.Root)));
         return [.. all.Order(StringComparer.OrdinalIgnoreCase)];
     }

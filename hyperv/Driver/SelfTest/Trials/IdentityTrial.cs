@@ -1,13 +1,12 @@
+using WeaveHypervisor.HyperV.Capturing;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
-using WeaveHypervisor.HyperV.Machines;
 
 namespace WeaveHypervisor.HyperV.SelfTest.Trials;
 
 /// <summary>What a copy has in common with its machine, or can be given.</summary>
 internal sealed class IdentityTrial : IHostTrial
 {
-    private const byte NoSnapshots = 1;
     private static readonly CimProperty<string>[] Numbers =
         [VirtualSystemSettingData.BIOSGUID, VirtualSystemSettingData.BIOSSerialNumber, VirtualSystemSettingData.ChassisSerialNumber, VirtualSystemSettingData.BaseBoardSerialNumber];
 
@@ -55,7 +54,7 @@ internal sealed class IdentityTrial : IHostTrial
     private static async Task<(CimObject Own, CimPath Planned, CimObject Imported)> ImportAsync(TrialRun run, CancellationToken stop)
     {
         var machine = await run.Things.MachineAsync(stop);
-        var point = await run.Copies.ExportAsync(machine, run.Things.Fresh("point"), NoSnapshots, null, storage: false, stop);
+        var point = await run.Copies.ExportAsync(machine, run.Things.Fresh("point"), ExportSettings.NoSnapshots, null, stop);
         var (planned, imported) = await run.Copies.ImportAsync(point, stop);
         return (await run.Things.SettingsAsync(machine.System, stop), planned, imported);
     }

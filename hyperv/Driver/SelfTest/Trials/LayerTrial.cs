@@ -1,13 +1,12 @@
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Machines;
+using WeaveHypervisor.HyperV.Power;
 
 namespace WeaveHypervisor.HyperV.SelfTest.Trials;
 
 /// <summary>What can be the parent of a layer, and who may read it.</summary>
 internal sealed class LayerTrial : IHostTrial
 {
-    private const ushort Start = 2;
-
     public string Name => "layers";
 
     public async Task AskAsync(TrialRun run, CancellationToken stop)
@@ -35,7 +34,7 @@ internal sealed class LayerTrial : IHostTrial
         var grants = await run.AskAsync(this, "a machine may read the parents of a disk that is attached to it", async () =>
         {
             var machine = await StandingOnAnothersAsync(run, stop);
-            await things.RequestAsync(machine.System, Start, MachineStates.Running, stop);
+            await things.RequestAsync(machine.System, StateChange.Start, MachineStates.Running, stop);
             return Seen.Of("it started");
         }, stop);
         run.Found = run.Found with { GrantsParents = grants };
@@ -45,7 +44,7 @@ internal sealed class LayerTrial : IHostTrial
             {
                 var machine = await StandingOnAnothersAsync(run, stop);
                 await run.Copies.GrantAsync(machine.Disk, machine.Id, stop);
-                await things.RequestAsync(machine.System, Start, MachineStates.Running, stop);
+                await things.RequestAsync(machine.System, StateChange.Start, MachineStates.Running, stop);
                 return Seen.Of("it started");
             }, stop);
     }

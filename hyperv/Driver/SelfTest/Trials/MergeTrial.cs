@@ -1,3 +1,4 @@
+using WeaveHypervisor.HyperV.Capturing;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Machines;
@@ -7,8 +8,6 @@ namespace WeaveHypervisor.HyperV.SelfTest.Trials;
 /// <summary>What the host does with frozen layers: whether an export stops it from merging them, and whether it keeps away from them while merging is off.</summary>
 internal sealed class MergeTrial : IHostTrial
 {
-    private const byte OneSnapshotForBackup = 3;
-
     /// <summary>A merge of layers of 16 MB is over by then.</summary>
     private static readonly TimeSpan Settles = TimeSpan.FromSeconds(15);
 
@@ -20,7 +19,7 @@ internal sealed class MergeTrial : IHostTrial
         var suspends = await run.AskAsync(this, "an export without disks suspends the merging of the machine's disks", async () =>
         {
             var machine = await things.MachineAsync(stop);
-            await run.Copies.ExportAsync(machine, things.Fresh("point"), OneSnapshotForBackup, await things.CheckAsync(machine, stop), storage: false, stop);
+            await run.Copies.ExportAsync(machine, things.Fresh("point"), ExportSettings.OneSnapshotForBackup, await things.CheckAsync(machine, stop), stop);
             var state = await MergingAsync(run, machine, stop);
             return Seen.If(state == 0, "EnabledState of its disk merge settings is 0 afterwards", $"EnabledState of its disk merge settings is {state} afterwards");
         }, stop);
@@ -30,7 +29,7 @@ internal sealed class MergeTrial : IHostTrial
             var machine = await things.MachineAsync(stop);
             foreach (var wanted in (uint[])[0, 1, 0])
             {
-                await SetMergingAsync(run, machine, wanted, stop);
+                await things.OnSystemsAsync(MachineEditor.Merges(machine.Id, wanted == 1), stop);
                 if (await MergingAsync(run, machine, stop) is var state && state != wanted) return Seen.Not($"EnabledState is {state} after {wanted} was set");
             }
             return Seen.Of("off, on, off");
@@ -42,7 +41,7 @@ internal sealed class MergeTrial : IHostTrial
             var child = things.Fresh("layer") + ".vhdx";
             await things.CreateDiskAsync(child, machine.Disk, stop);
             var length = (await run.Context.Files.FindAsync(machine.Disk, stop))?.Length;
-            await SetMergingAsync(run, machine, 0, stop);
+            await things.OnSystemsAsync(MachineEditor.Merges(machine.Id, false), stop);
             await things.OnSnapshotsAsync(VirtualSystemSnapshotService.DestroySnapshot(checkpoint.Reference), stop);
             await Task.Delay(Settles, run.Context.Clock, stop);
             await things.OnImagesAsync(ImageManagementService.ValidateVirtualHardDisk(child), stop);
@@ -54,8 +53,4 @@ internal sealed class MergeTrial : IHostTrial
 
     private static async Task<uint?> MergingAsync(TrialRun run, TrialMachine machine, CancellationToken stop) =>
         (await run.Context.Client.AssociatorsAsync(machine.System, ElementSettingData.ClassName, DiskMergeSettingData.ClassName, null, null, stop)).FirstOrDefault()?.Find(DiskMergeSettingData.EnabledState);
-
-    private static async Task SetMergingAsync(TrialRun run, TrialMachine machine, uint state, CancellationToken stop) =>
-        await run.Things.OnSystemsAsync(VirtualSystemManagementService.ModifyDiskMergeSettings(new CimObject(DiskMergeSettingData.ClassName).With(DiskMergeSettingData.EnabledState, state)
-            .With(DiskMergeSettingData.InstanceID, "Microsoft:" + MachineReader.Name(machine.Id))), stop);
 }

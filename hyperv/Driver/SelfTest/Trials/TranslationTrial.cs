@@ -19,7 +19,7 @@ internal sealed class TranslationTrial : IHostTrial
         var client = run.Context.Client;
         try
         {
-            var others = await client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).ToString(), stop);
+            var others = await client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).ToString(), stop);
             if (others.Count > 0)
             {
                 run.Skip(this, question, $"taken by {string.Join(", ", others.Select(n => $"'{n.Get(NetNat.Name)}' ({n.Get(NetNat.InternalIPInterfaceAddressPrefix)})"))}");
@@ -34,12 +34,12 @@ internal sealed class TranslationTrial : IHostTrial
         await run.AskAsync(this, question, async () =>
         {
             var name = TrialThings.Name(run.Context);
-            var nat = await client.CreateAsync(DriverContext.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, name).With(NetNat.InternalIPInterfaceAddressPrefix, Prefix), stop);
-            var mapping = await client.CreateAsync(DriverContext.Standard, new CimObject(NetNatStaticMapping.ClassName).With(NetNatStaticMapping.NatName, name).With(NetNatStaticMapping.Protocol, Tcp)
+            var nat = await client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNat.ClassName).With(NetNat.Name, name).With(NetNat.InternalIPInterfaceAddressPrefix, Prefix), stop);
+            var mapping = await client.CreateAsync(HostNamespaces.Standard, new CimObject(NetNatStaticMapping.ClassName).With(NetNatStaticMapping.NatName, name).With(NetNatStaticMapping.Protocol, Tcp)
                 .With(NetNatStaticMapping.ExternalIPAddress, "0.0.0.0").With(NetNatStaticMapping.ExternalPort, OuterPort).With(NetNatStaticMapping.InternalIPAddress, Inside).With(NetNatStaticMapping.InternalPort, InnerPort), stop);
             await client.DeleteAsync(mapping.Reference, stop);
             await client.DeleteAsync(nat.Reference, stop);
-            var left = await client.QueryAsync(DriverContext.Standard, Wql.From(NetNat.ClassName).Where(NetNat.Name, name).ToString(), stop);
+            var left = await client.QueryAsync(HostNamespaces.Standard, Wql.From(NetNat.ClassName).Where(NetNat.Name, name).ToString(), stop);
             return Seen.If(left.Count == 0, "made, mapped, removed", "it is there after it was removed");
         }, stop);
     }

@@ -1,14 +1,13 @@
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Machines;
+using WeaveHypervisor.HyperV.Power;
 
 namespace WeaveHypervisor.HyperV.SelfTest.Trials;
 
 /// <summary>Whether one point can be revived more than once, beside its machine and with its MAC.</summary>
 internal sealed class TwinsTrial : IHostTrial
 {
-    private const ushort Start = 2;
-
     public string Name => "twins";
 
     public async Task AskAsync(TrialRun run, CancellationToken stop)
@@ -23,7 +22,7 @@ internal sealed class TwinsTrial : IHostTrial
         {
             var copies = run.Copies;
             var machine = await run.Things.MachineAsync(stop);
-            await run.Things.RequestAsync(machine.System, Start, MachineStates.Running, stop);
+            await run.Things.RequestAsync(machine.System, StateChange.Start, MachineStates.Running, stop);
             var mac = await MacAsync(run, machine.System, stop);
             var point = await copies.TakeAsync(route, machine, stop);
             TrialCopy[] twins = [await copies.CopyAsync(point, stop), await copies.CopyAsync(point, stop)];
