@@ -14,8 +14,11 @@ public interface IWeaveStore
 
     /// <summary>All weaves of an environment, oldest first.</summary>
     Task<IReadOnlyList<Weave>> ListWeavesAsync(EnvironmentId environment, CancellationToken stop);
-    /// <summary>A part of <see cref="ListWeavesAsync"/>: at most <paramref name="limit"/> from the <paramref name="skip"/>th on.</summary>
-    Task<IReadOnlyList<Weave>> PageWeavesAsync(EnvironmentId environment, int skip, int limit, CancellationToken stop);
+    /// <summary>
+    /// A part of <see cref="ListWeavesAsync"/>: at most <paramref name="limit"/> that come after <paramref name="after"/>, from the first on where null. The place needs no weave of its own any more,
+    /// so pages that are read one after the other show each weave once that is there all the while, whatever is made and deleted between them; none costs more than the first.
+    /// </summary>
+    Task<IReadOnlyList<Weave>> PageWeavesAsync(EnvironmentId environment, WeavePlace? after, int limit, CancellationToken stop);
     /// <summary>How many weaves, without those of verifications (their ids begin with `verify-`), and snapshots an environment has.</summary>
     Task<(int Weaves, int Snapshots)> CountAsync(EnvironmentId environment, CancellationToken stop);
     Task<Weave?> FindWeaveAsync(EnvironmentId environment, WeaveId id, CancellationToken stop);
@@ -39,6 +42,12 @@ public interface IWeaveStore
     /// holder has the environment. Adding what exists: <see cref="Fault.AlreadyExists"/>; upserts replace; deletes of what is gone succeed.
     /// </summary>
     Task CommitAsync(StoreChange change, Lease? lease, CancellationToken stop);
+}
+
+/// <summary>Where a weave stands in the list of its environment's.</summary>
+public readonly record struct WeavePlace(DateTimeOffset CreatedAt, WeaveId Id)
+{
+    public static WeavePlace Of(Weave weave) => new(weave.CreatedAt, weave.Id);
 }
 
 /// <summary>One atomic change of the store. Deleting an environment deletes all that belongs to it.</summary>

@@ -124,7 +124,7 @@ internal static class Endpoints
         api.MapGet("/environments/{env}/weaves", async (HttpContext http, IWeaveStore store) =>
         {
             var env = await FindAsync(store, http);
-            var found = await http.PagedAsync((skip, limit) => store.PageWeavesAsync(env.Id, skip, limit, http.RequestAborted));
+            var found = await http.PagedAsync((after, limit) => store.PageWeavesAsync(env.Id, after, limit, http.RequestAborted));
             var origins = await store.FindInstantsAsync([.. found.Items.Where(w => w.Origin is not null).Select(w => w.Origin!.Value)], http.RequestAborted);
             return Json(new Page<WeaveView>([.. found.Items.Select(w => Map.View(w, env.ActiveWeave, origins))], found.NextPageToken));
         }).WithMetadata([Reads, .. Takes.Paging]).Produces<Page<WeaveView>>().Named("listWeaves", "The weaves of an environment, oldest first.");

@@ -79,19 +79,23 @@ internal static partial class Requests
         return new([.. all.Skip(from).Take(limit)], from + limit < all.Count ? (from + limit).ToString(CultureInfo.InvariantCulture) : null);
     }
 
-    /// <summary>A page that the store cuts: <paramref name="read"/> is asked for one more than is shown.</summary>
-    public static async Task<Page<T>> PagedAsync<T>(this HttpContext http, Func<int, int, Task<IReadOnlyList<T>>> read)
+    /// <summary>A page that the store cuts: <paramref name="read"/> is asked for one more than is shown. The token is the place of the page's last weave.</summary>
+    public static async Task<Page<Weave>> PagedAsync(this HttpContext http, Func<WeavePlace?, int, Task<IReadOnlyList<Weave>>> read)
     {
-        var (from, limit) = Window(http);
-        var found = await read(from, limit + 1);
-        return new([.. found.Take(limit)], found.Count > limit ? (from + limit).ToString(CultureInfo.InvariantCulture) : null);
+        var limit = Limit(http);
+        var found = await read(http.Query("pageToken") is { } token ? Place(token) : null, limit + 1);
+        return new([.. found.Take(limit)], found.Count > limit ? string.Create(CultureInfo.InvariantCulture, $"{found[limit - 1].CreatedAt.UtcTicks}.{found[limit - 1].Id}") : null);
     }
 
-    private static (int From, int Limit) Window(HttpContext http)
-    {
-        var limit = http.Number("limit", 100, 1, 200);
-        return (http.Query("pageToken") is not { } token ? 0 : int.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : throw Wrong("This pageToken is none of ours.", "Use nextPageToken of the page before."), limit);
-    }
+    private static WeavePlace Place(string token) => token.Split('.', 2) is [var at, var id]
+        && long.TryParse(at, NumberStyles.None, CultureInfo.InvariantCulture, out var ticks) && ticks <= DateTimeOffset.MaxValue.UtcTicks && WeaveId.TryCreate(id, out var weave) ? new(new(ticks, TimeSpan.Zero), weave) : throw NoToken();
+
+    private static (int From, int Limit) Window(HttpContext http) =>
+        (http.Query("pageToken") is not { } token ? 0 : int.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : throw NoToken(), Limit(http));
+
+    private static int Limit(HttpContext http) => http.Number("limit", 100, 1, 200);
+
+    private static WeaveException NoToken() => Wrong("This pageToken is none of ours.", "Use nextPageToken of the page before.");
 
     public static IResult Json<T>(T body, int status = 200) => Results.Json(body, (JsonTypeInfo<T>)V1Json.Default.GetTypeInfo(typeof(T))!, statusCode: status);
 

@@ -184,15 +184,25 @@ public abstract class WeaveStoreContract
     }
 
     [Fact]
+    public async Task A_page_goes_on_where_the_one_before_ended_whatever_was_made_and_deleted_meanwhile()
+    {
+        await Commit(new() { AddEnvironment = Environment(), AddWeaves = [.. Enumerable.Range(0, 6).Select(n => Weave($"w{n}", minutes: n / 2))] });
+        var first = await Store.PageWeavesAsync(Lab, null, 3, Go);
+        Assert.Equal(["w0", "w1", "w2"], first.Select(w => w.Id.Text));
+        await Commit(new() { DeleteWeaves = [(Lab, first[0].Id), (Lab, first[2].Id)], AddWeaves = [Weave("new", minutes: 9)] });
+        Assert.Equal(["w3", "w4", "w5", "new"], (await Store.PageWeavesAsync(Lab, WeavePlace.Of(first[^1]), 9, Go)).Select(w => w.Id.Text));
+    }
+
+    [Fact]
     public async Task Pages_of_weaves_join_to_the_list_and_the_counts_are_those_of_the_lists()
     {
         await FillAsync();
         await Commit(new() { AddWeaves = [.. Enumerable.Range(0, 11).Select(n => Weave($"w{n % 4}-{n}", minutes: n % 3))] });
         var all = (await Store.ListWeavesAsync(Lab, Go)).Select(w => w.Id).ToList();
-        var read = new List<WeaveId>();
-        while (await Store.PageWeavesAsync(Lab, read.Count, 4, Go) is { Count: > 0 } page) read.AddRange(page.Select(w => w.Id));
-        Assert.Equal(all, read);
-        Assert.Empty(await Store.PageWeavesAsync(Lab, 0, 0, Go));
+        var read = new List<Weave>();
+        while (await Store.PageWeavesAsync(Lab, read.Count == 0 ? null : WeavePlace.Of(read[^1]), 4, Go) is { Count: > 0 } page) read.AddRange(page);
+        Assert.Equal(all, read.Select(w => w.Id));
+        Assert.Empty(await Store.PageWeavesAsync(Lab, null, 0, Go));
         Assert.Equal((13, 1), await Store.CountAsync(Lab, Go));
         Assert.Equal((1, 1), await Store.CountAsync(Other, Go));
         Assert.Equal((0, 0), await Store.CountAsync(EnvironmentId.Parse("none"), Go));

@@ -116,6 +116,23 @@ public sealed class ProblemTests : IAsyncLifetime
         Assert.False(string.IsNullOrEmpty(problem.NextStep));
     }
 
+    [Theory]
+    [InlineData("100")]
+    [InlineData("x.main")]
+    [InlineData("-1.main")]
+    [InlineData("3155378976000000000.main")]
+    [InlineData("9223372036854775808.main")]
+    [InlineData("100.Main!")]
+    [InlineData("100.")]
+    [InlineData(".main")]
+    public async Task A_page_of_weaves_after_something_that_is_no_place_is_refused(string token)
+    {
+        await _service.AdoptAsync();
+        var problem = await (await _service.Http(_service.AdminToken).GetAsync("/api/v1/environments/lab/weaves?pageToken=" + Uri.EscapeDataString(token))).ProblemAsync(400);
+        Assert.Equal("This pageToken is none of ours.", problem.Detail);
+        Assert.False(string.IsNullOrEmpty(problem.NextStep));
+    }
+
     [Fact]
     public async Task What_is_not_there_is_not_found()
     {

@@ -25,8 +25,9 @@ public sealed class InMemoryStore : IWeaveStore
     public Task<IReadOnlyList<Route>> ListRoutesAsync(EnvironmentId? environment, CancellationToken stop) => Read(() => _routes.Where(r => environment is null || r.Environment == environment));
     public Task<IReadOnlyList<Activation>> ListActivationsAsync(EnvironmentId environment, CancellationToken stop) => Read(() => _activations.Where(a => a.Environment == environment));
 
-    public Task<IReadOnlyList<Weave>> PageWeavesAsync(EnvironmentId environment, int skip, int limit, CancellationToken stop) =>
-        Read(() => _weaves.Where(w => w.Environment == environment).Skip(skip).Take(limit));
+    public Task<IReadOnlyList<Weave>> PageWeavesAsync(EnvironmentId environment, WeavePlace? after, int limit, CancellationToken stop) =>
+        Read(() => _weaves.Where(w => w.Environment == environment).OrderBy(w => w.CreatedAt).ThenBy(w => w.Id.Text, StringComparer.Ordinal)
+            .Where(w => after is not { } place || w.CreatedAt > place.CreatedAt || (w.CreatedAt == place.CreatedAt && string.CompareOrdinal(w.Id.Text, place.Id.Text) > 0)).Take(limit));
     public Task<(int Weaves, int Snapshots)> CountAsync(EnvironmentId environment, CancellationToken stop)
     {
         lock (_gate)
