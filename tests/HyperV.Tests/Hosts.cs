@@ -20,7 +20,7 @@ public static class Hosts
     {
         Kind.All => (new(), Full, false),
         Kind.OnlyFiles => (new() { ExportsMemoryOfCheckpoints = false }, Full with { Resumes = [CaptureRoute.Files, CaptureRoute.Flat] }, false),
-        Kind.OnlySaved => (new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false, TakesAvhdxAsParent = false }, Full with { Resumes = [CaptureRoute.Saved], TakesAvhdxAsParent = false }, true),
+        Kind.OnlySaved => (new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false }, Full with { Resumes = [CaptureRoute.Saved] }, true),
         Kind.OnlyFlat => (new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false }, Full with { Resumes = [CaptureRoute.Flat] }, false),
         Kind.NoAvhdxParents => (new() { TakesAvhdxAsParent = false }, Full with { TakesAvhdxAsParent = false }, false),
         Kind.Untested => (new(), null, false),
