@@ -1,5 +1,6 @@
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
+using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.HyperV.Simulator;
 using WeaveHypervisor.Model;
 
@@ -66,5 +67,71 @@ public sealed class CaptureTests
         Assert.Equal(2, bench.Host.MachineNames().Count);
         Assert.DoesNotContain(await bench.Parts.Owned.ListAsync(Stop), t => t.Kind == OwnedKind.Machine);
         Assert.All(copies.Machines.SelectMany(m => m.Heads), h => Assert.NotNull(bench.Host.Files.FindAsync(h.Head.Path, Stop).Result));
+    }
+
+    [Fact]
+    public async Task Machines_stand_still_together_before_the_first_of_them_is_frozen()
+    {
+        var asked = new List<string>();
+        using var bench = Hosts.Core(Hosts.Kind.All, client: inner => new WatchedClient(inner, "", call =>
+        {
+            if (call.Method is "CreateSnapshot" or "RequestStateChange") lock (asked) asked.Add(call.Method == "CreateSnapshot" ? "freeze" : $"state {call.Arguments["RequestedState"]}");
+            return Task.CompletedTask;
+        }));
+        await bench.AdoptAsync(2);
+        asked.Clear();
+        await bench.CaptureAsync(memory: true);
+        Assert.Equal(["state 9", "state 9", "freeze", "freeze", "state 2", "state 2"], asked);
+    }
+
+    [Fact]
+    public async Task An_adapter_that_is_on_no_network_of_the_environment_is_connected_to_nothing_in_a_copy()
+    {
+        using var bench = Hosts.Core(Hosts.Kind.All);
+        await bench.AdoptAsync(1);
+        // Plugged in by its user, after the machine was adopted.
+        var machine = (await bench.Context.Machines.FindAsync(bench[0], Stop))!;
+        await new VirtualHardware(bench.Context).PutNicAsync(machine, "00:15:5d:09:00:01", "second", bench.Host.AddSwitch("office"), Stop);
+        var (request, result) = await bench.CaptureAsync(memory: true);
+        var copies = await bench.PlanCopyAsync(request, result);
+        await bench.Parts.Starter.RunAsync(copies, null, Stop);
+        Assert.Equal(["LAN", "office"], bench.Host.Adapters(bench[0]).Select(a => a.Switch));
+        Assert.Equal([bench.Context.Paths.NameSwitch(copies.Tag, copies.Networks[0]), null], bench.Host.Adapters(await bench.IdOfAsync(copies.Machines[0].Machine)).Select(a => a.Switch));
+    }
+
+    [Theory]
+    [InlineData(true, "has booted")]
+    [InlineData(false, "without its memory")]
+    public async Task A_copy_that_does_not_resume_is_an_error_and_nothing_of_it_stays(bool boots, string told)
+    {
+        CoreBench? made = null;
+        using var bench = made = Hosts.Core(Hosts.Kind.All, client: inner => boots ? new BootingClient(inner)
+            : new WatchedClient(inner, "ImportSystemDefinition", call => made!.Host.Files.DeleteAsync(Path.ChangeExtension(call.Arguments["SystemDefinitionFile"].As<string>(), ".VMRS"), Stop)));
+        await bench.AdoptAsync(1);
+        var (request, result) = await bench.CaptureAsync(memory: true);
+        var copies = await bench.PlanCopyAsync(request, result);
+        bench.Host.Faults.Forget();
+        var error = await Assert.ThrowsAsync<WeaveException>(() => bench.Parts.Starter.RunAsync(copies, null, Stop));
+        Assert.Equal(Fault.Internal, error.Fault);
+        Assert.Contains(told, error.Message, StringComparison.Ordinal);
+        // It is turned off where it ran, and never started where it has no memory.
+        Assert.Equal(boots ? 2 : 0, bench.Host.Faults.Calls.GetValueOrDefault("RequestStateChange"));
+        Assert.Single(bench.Host.MachineNames());
+        Assert.Empty(await bench.Context.Machines.ListPlannedAsync(Stop));
+    }
+
+    [Fact]
+    public async Task A_copy_whose_network_its_fence_does_not_have_is_refused()
+    {
+        using var bench = Hosts.Core(Hosts.Kind.All);
+        await bench.AdoptAsync(1);
+        var (request, result) = await bench.CaptureAsync(memory: true);
+        foreach (var memory in (bool[])[true, false])
+        {
+            var copies = await bench.PlanCopyAsync(request, result, memory) with { Tag = FenceTag.New() };
+            await bench.AddFenceSwitchAsync(copies.Tag, NetworkName.Parse("another"));
+            Assert.Equal(Fault.Conflict, (await Assert.ThrowsAsync<WeaveException>(() => bench.Parts.Starter.RunAsync(copies, null, Stop))).Fault);
+            Assert.Single(bench.Host.MachineNames());
+        }
     }
 }

@@ -16,11 +16,11 @@ internal sealed class CoreBench : IDisposable
     private readonly string _root = Directory.CreateTempSubdirectory("wvhv").FullName;
     private readonly List<Guid> _machines = [];
 
-    public CoreBench(SimulatedHostOptions? host = null, CapabilityRecord? record = null, bool outage = false, Func<ICimClient, ICimClient>? client = null)
+    public CoreBench(SimulatedHostOptions? host = null, CapabilityRecord? record = null, bool outage = false, Func<ICimClient, ICimClient>? client = null, Func<IHostFiles, IHostFiles>? files = null)
     {
         Host = new(_root, Clock, host);
         Options = new() { AllowOutage = outage };
-        Context = new(Options, client?.Invoke(Host.Client) ?? Host.Client, Host.Files, Clock, NullLoggerFactory.Instance);
+        Context = new(Options, client?.Invoke(Host.Client) ?? Host.Client, files?.Invoke(Host.Files) ?? Host.Files, Clock, NullLoggerFactory.Instance);
         Parts = new(Context);
         Lan = Host.AddSwitch("LAN");
         Record = record;

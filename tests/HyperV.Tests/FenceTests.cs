@@ -326,4 +326,15 @@ public sealed class FenceTests
 
             """.ReplaceLineEndings("\n"), text);
     }
+
+    [Fact]
+    public async Task Fences_whose_tags_lead_to_one_block_get_two()
+    {
+        using var stand = new Stand();
+        using var keeper = new FenceKeeper(stand.Context);
+        var outer = new List<string>();
+        foreach (var tag in (string[])["00000401", "00000801"])
+            outer.Add(Assert.Single((await stand.Drive(keeper.MakeAsync(Spec("w" + tag, "00:15:5d:07:00:20") with { Tag = FenceTag.Parse(tag) }, Stop))).Addresses).Outer);
+        Assert.Equal(["100.64.1.10", "100.64.2.10"], outer);
+    }
 }

@@ -11,69 +11,7 @@ public sealed class FoldTests
 {
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
-    /// <summary>A machine with four points and a byte of its own at each, the last one in its head.</summary>
-    private sealed class History(CoreBench bench)
-    {
-        public List<LayerRef> Layers { get; } = [];
-        public MachineRef Machine { get; private set; } = null!;
-        public string Target { get; private set; } = "";
-
-        public static async Task<History> MakeAsync(CoreBench bench, int points = 4, int disks = 1)
-        {
-            await bench.AdoptAsync(1, disks: disks);
-            var history = new History(bench);
-            history.Machine = bench.Examined.Machines[0].Machine;
-            history.Layers.Add(history.Head);
-            for (var point = 0; point < points; point++)
-            {
-                history.Write(point);
-                history.Target = (await bench.CaptureAsync(memory: false)).Request.Machines[0].Volumes[0].Target;
-                history.Layers.Add(history.Head);
-            }
-            history.Write(points);
-            return history;
-        }
-
-        private LayerRef Head => bench.Heads[(Machine.Name, bench.Examined.Machines[0].Volumes[0].Volume)];
-
-        public void Write(int point) => Assert.True(bench.Host.WriteAsGuest(bench[0], 0, point * 4096, [(byte)('a' + point)]));
-
-        /// <summary>The bytes that the machine reads.</summary>
-        public string Read(Guid? machine = null) => new([.. Enumerable.Range(0, Layers.Count).Select(i => (char)bench.Host.ReadDisk(machine ?? bench[0], 0, i * 4096, 1)[0]).TakeWhile(c => c != 0)]);
-
-        public async Task<string> FileAsync() => (await bench.Context.Machines.ReadAsync((await bench.Context.Machines.FindAsync(Machine, Stop))!.Settings, Stop)).Disks[0].File;
-
-        public Task PowerAsync(PowerChange change) => bench.Parts.Power.ChangeAsync([Machine], change, TimeSpan.FromMinutes(1), Stop);
-
-        /// <summary>The layer of point 2 goes into that of point 3.</summary>
-        public FoldRequest Merge(bool running = true) => new() { Machine = running ? Machine : null, Target = running ? Target : null, Defined = Machine, DefinedTarget = Target, Layer = Layers[2], Between = [Layers[1]], Parent = Layers[0], Above = running ? Layers[3] : null };
-
-        public FoldRequest Pull() => new() { Machine = Machine, Target = Target, Defined = Machine, DefinedTarget = Target, Layer = Layers[4], IsHead = true, Between = [Layers[1], Layers[2], Layers[3]], Parent = Layers[0] };
-
-        /// <summary>What a machine that is made on a layer reads.</summary>
-        public async Task<string> ReadLayerAsync(LayerRef layer)
-        {
-            var id = LayerId.New(bench.Clock);
-            var overlay = new LayerRef(id, bench.Context.Paths.PlaceLayer(bench.Environment, FenceTag.New(), id), DiskFormat.Vhdx, layer.VirtualSize);
-            await bench.Parts.Layers.CreateOverlayAsync(overlay, layer, Stop);
-            var reader = bench.Host.AddMachine("reader", [CoreBench.DiskBytes]);
-            var machine = (await bench.Context.Machines.FindAsync(reader, Stop))!;
-            var disk = (await bench.Context.Machines.ReadAsync(machine.Settings, Stop)).Disks[0];
-            await bench.Context.Jobs.RunAsync(await bench.Context.Services.SystemsAsync(Stop), VirtualSystemManagementService.ModifyResourceSettings([new CimObject(StorageAllocationSettingData.ClassName)
-                .With(StorageAllocationSettingData.InstanceID, disk.Settings.Get(StorageAllocationSettingData.InstanceID)).With(StorageAllocationSettingData.HostResource, [overlay.Path])]), TimeSpan.FromMinutes(1), Stop);
-            var read = Read(reader);
-            await bench.Context.Jobs.RunAsync(await bench.Context.Services.SystemsAsync(Stop), VirtualSystemManagementService.DestroySystem(machine.System), TimeSpan.FromMinutes(1), Stop);
-            await bench.Parts.Layers.DeleteAsync([overlay.Path], Stop);
-            return read;
-        }
-
-        public ReturnedVolume Returned(params LayerRef[] chain) => new(bench.Examined.Machines[0].Volumes[0].Volume, Target, Layers[0], chain);
-    }
-
     private static async Task<Fault> FaultOf(Func<Task> act) => (await Assert.ThrowsAsync<WeaveException>(act)).Fault;
-
-    private static async Task DeleteUnneededAsync(CoreBench bench, FoldRequest request, FoldResult result) =>
-        await bench.Parts.Layers.DeleteAsync([.. request.Between.Append(request.Layer).Select(l => l.Path).Where(p => p != result.Layer.Path)], Stop);
 
     [Theory]
     [InlineData(HostProfile.Server2019, true)]
@@ -82,7 +20,7 @@ public sealed class FoldTests
     public async Task A_layer_of_one_volume_is_merged_by_the_host_whether_its_machine_runs_or_not(HostProfile profile, bool running)
     {
         using var bench = new CoreBench(new() { Profile = profile });
-        var history = await History.MakeAsync(bench);
+        var history = await FoldHistory.MakeAsync(bench);
         var boot = bench.Host.Guest(bench[0])!.Boot;
         if (!running) await history.PowerAsync(PowerChange.PowerOff);
         var request = history.Merge(running);
@@ -90,7 +28,7 @@ public sealed class FoldTests
         var merged = await bench.Parts.Folding.FoldAsync(request, null, Stop);
         Assert.Equal(new FoldResult(true, request.Layer with { Path = history.Layers[1].Path }), merged);
         Assert.Equal(merged, await bench.Parts.Folding.FoldAsync(request, null, Stop));
-        await DeleteUnneededAsync(bench, request, merged);
+        await FoldHistory.DeleteUnneededAsync(bench, request, merged);
         Assert.Equal(merged, await bench.Parts.Folding.EndAsync(request, Stop));
         Assert.Equal("abcde", history.Read());
         Assert.Equal("abc", await history.ReadLayerAsync(merged.Layer));
@@ -109,11 +47,11 @@ public sealed class FoldTests
     public async Task Several_layers_are_merged_at_once()
     {
         using var bench = new CoreBench();
-        var history = await History.MakeAsync(bench);
+        var history = await FoldHistory.MakeAsync(bench);
         var request = history.Merge() with { Layer = history.Layers[3], Between = [history.Layers[1], history.Layers[2]], Above = history.Layers[4] };
         var merged = await bench.Parts.Folding.FoldAsync(request, null, Stop);
         Assert.Equal((true, history.Layers[1].Path), (merged.Done, merged.Layer.Path));
-        await DeleteUnneededAsync(bench, request, merged);
+        await FoldHistory.DeleteUnneededAsync(bench, request, merged);
         Assert.Equal(("abcde", "abcd"), (history.Read(), await history.ReadLayerAsync(merged.Layer)));
     }
 
@@ -121,10 +59,8 @@ public sealed class FoldTests
     public async Task What_stands_on_a_merged_layer_reads_what_it_read_and_nobody_elses_chain_is_written_under_him()
     {
         using var bench = new CoreBench();
-        var history = await History.MakeAsync(bench);
-        var id = LayerId.New(bench.Clock);
-        var head = new LayerRef(id, bench.Context.Paths.PlaceLayer(bench.Environment, FenceTag.New(), id), DiskFormat.Vhdx, history.Layers[2].VirtualSize);
-        await bench.Parts.Layers.CreateOverlayAsync(head, history.Layers[2], Stop);
+        var history = await FoldHistory.MakeAsync(bench);
+        var head = await history.StandOnAsync(history.Layers[2]);
         var other = bench.Host.AddMachine("other", [CoreBench.DiskBytes]);
         var machine = (await bench.Context.Machines.FindAsync(other, Stop))!;
         var reference = new MachineRef(MachineName.Parse("other"), "other", other);
@@ -139,7 +75,7 @@ public sealed class FoldTests
         await bench.Parts.Volumes.DetachAsync(reference, "scsi0-1", TimeSpan.FromSeconds(5), Stop);
 
         var merged = await bench.Parts.Folding.FoldAsync(request, null, Stop);
-        await DeleteUnneededAsync(bench, request, merged);
+        await FoldHistory.DeleteUnneededAsync(bench, request, merged);
         await bench.Parts.Volumes.AttachAsync(reference, new(VolumeName.Parse("data"), "scsi0-1", head), Stop);
         await bench.Parts.Power.ChangeAsync([reference], PowerChange.Start, TimeSpan.FromMinutes(1), Stop);
         Assert.Equal("c"u8, bench.Host.ReadDisk(machine.Id, 1, 2 * 4096, 1));
@@ -153,7 +89,7 @@ public sealed class FoldTests
     public async Task What_the_host_cannot_merge_is_written_anew_while_nobody_has_it_open(int disks, bool outage, bool running)
     {
         using var bench = new CoreBench(outage: outage);
-        var history = await History.MakeAsync(bench, disks: disks);
+        var history = await FoldHistory.MakeAsync(bench, disks: disks);
         var boot = bench.Host.Guest(bench[0])!.Boot;
         var file = await history.FileAsync();
         FoldRequest[] requests = disks == 2 ? [history.Merge(running), history.Pull() with { Between = [history.Layers[2], history.Layers[3]] }] : [history.Pull()];
@@ -170,7 +106,7 @@ public sealed class FoldTests
         foreach (var request in requests)
         {
             for (var twice = 0; twice < 2; twice++) Assert.Equal(new(true, request.Layer), await bench.Parts.Folding.FoldAsync(request, null, Stop));
-            if (!request.IsHead) await DeleteUnneededAsync(bench, request, new(true, request.Layer));
+            if (!request.IsHead) await FoldHistory.DeleteUnneededAsync(bench, request, new(true, request.Layer));
             Assert.Equal("abcde", history.Read());
         }
         Assert.Equal("abc", await history.ReadLayerAsync(history.Layers[2]));
@@ -189,7 +125,7 @@ public sealed class FoldTests
     public async Task Requests_that_are_none_are_refused()
     {
         using var bench = new CoreBench();
-        var history = await History.MakeAsync(bench, points: 2);
+        var history = await FoldHistory.MakeAsync(bench, points: 2);
         Assert.Equal(Fault.InvalidRequest, await FaultOf(() => bench.Parts.Folding.FoldAsync(new() { Layer = history.Layers[1], Between = [history.Layers[0]], Parent = history.Layers[0] }, null, Stop)));
         Assert.Equal(Fault.InvalidRequest, await FaultOf(() => bench.Parts.Folding.FoldAsync(new() { Layer = history.Layers[2], Between = [], Parent = history.Layers[0] }, null, Stop)));
         Assert.Equal(Fault.InvalidRequest, await FaultOf(() => bench.Parts.Folding.FoldAsync(new() { Layer = history.Layers[2], Between = [history.Layers[1]], Parent = history.Layers[0], Target = history.Target }, null, Stop)));
@@ -207,7 +143,7 @@ public sealed class FoldTests
     public async Task A_merge_that_died_anywhere_stands_as_before_or_as_wanted(string call, int nth, CallFault fault)
     {
         using var bench = new CoreBench();
-        var history = await History.MakeAsync(bench);
+        var history = await FoldHistory.MakeAsync(bench);
         var request = history.Merge();
         await Stand.OnceAsync(bench.Host, call, nth, fault, () => bench.Parts.Folding.FoldAsync(request, null, Stop));
         bench.Clock.Advance(TimeSpan.FromMinutes(1));
@@ -235,7 +171,7 @@ public sealed class FoldTests
     public async Task A_pull_that_died_anywhere_leaves_a_machine_that_runs_on_one_of_the_two(string call, int nth, CallFault fault)
     {
         using var bench = new CoreBench(outage: true);
-        var history = await History.MakeAsync(bench);
+        var history = await FoldHistory.MakeAsync(bench);
         var (boot, request) = (bench.Host.Guest(bench[0])!.Boot, history.Pull());
         await Stand.OnceAsync(bench.Host, call, nth, fault, () => bench.Parts.Folding.FoldAsync(request, null, Stop));
         await bench.Parts.Folding.EndAsync(request, Stop);
@@ -254,7 +190,7 @@ public sealed class FoldTests
     public async Task Volumes_given_back_are_the_users_own_files_with_all_that_was_written(bool running, int disks)
     {
         using var bench = new CoreBench();
-        var history = await History.MakeAsync(bench, points: 3, disks: disks);
+        var history = await FoldHistory.MakeAsync(bench, points: 3, disks: disks);
         if (disks == 2) Assert.True(bench.Host.WriteAsGuest(bench[0], 1, 0, "second"u8));
         var boot = bench.Host.Guest(bench[0])!.Boot;
         if (!running) await history.PowerAsync(PowerChange.PowerOff);
@@ -283,7 +219,7 @@ public sealed class FoldTests
     public async Task A_disk_that_the_host_does_not_merge_is_merged_while_its_machine_is_off()
     {
         using var bench = new CoreBench();
-        var history = await History.MakeAsync(bench, points: 1);
+        var history = await FoldHistory.MakeAsync(bench, points: 1);
         await history.PowerAsync(PowerChange.PowerOff);
         // The machine was rolled back: it stands on a layer that no checkpoint of its own froze.
         var id = LayerId.New(bench.Clock);
@@ -302,6 +238,8 @@ public sealed class FoldTests
         await Assert.ThrowsAsync<WeaveException>(() => bench.Parts.Returning.ReturnAsync(history.Machine, [volume], null, Stop));
         for (var twice = 0; twice < 2; twice++) await bench.Parts.Returning.ReturnAsync(history.Machine, [volume], null, Stop);
         Assert.Equal((history.Layers[0].Path, "aX"), (await history.FileAsync(), history.Read()));
+        // What is not ours any more merges by itself, as it did before.
+        Assert.Equal(1u, Assert.Single(await bench.Context.Client.AssociatorsAsync(bench.Host.SystemOf(bench[0]), ElementSettingData.ClassName, DiskMergeSettingData.ClassName, null, null, Stop)).Find(DiskMergeSettingData.EnabledState));
         Assert.Empty(await bench.Host.Files.ListAsync(bench.Context.Paths.Work, true, Stop));
     }
 
@@ -313,7 +251,7 @@ public sealed class FoldTests
     public async Task A_return_that_died_anywhere_is_ended_by_the_next_one(string call, int nth, CallFault fault)
     {
         using var bench = new CoreBench();
-        var history = await History.MakeAsync(bench);
+        var history = await FoldHistory.MakeAsync(bench);
         await Stand.OnceAsync(bench.Host, call, nth, fault, () => bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned([.. history.Layers[1..]])], null, Stop));
         bench.Clock.Advance(TimeSpan.FromMinutes(1));
         await bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned([.. history.Layers[1..]])], null, Stop);
@@ -324,10 +262,24 @@ public sealed class FoldTests
     public async Task A_disk_on_a_file_that_is_no_layer_of_ours_is_not_given_back()
     {
         using var bench = new CoreBench();
-        var history = await History.MakeAsync(bench, points: 2);
+        var history = await FoldHistory.MakeAsync(bench, points: 2);
         Assert.Equal(Fault.Conflict, await FaultOf(() => bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned(history.Layers[1])], null, Stop)));
         Assert.Equal(Fault.Conflict, await FaultOf(() => bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned([.. history.Layers[1..]]) with { Target = "scsi0-9" }], null, Stop)));
         Assert.Equal(Fault.NotFound, await FaultOf(() => bench.Parts.Returning.ReturnAsync(history.Machine with { Uuid = Guid.NewGuid() }, [], null, Stop)));
         Assert.Equal("abc", history.Read());
+    }
+
+    [Fact]
+    public async Task A_fold_between_layers_that_do_not_stand_so_is_refused_and_changes_nothing()
+    {
+        using var bench = new CoreBench();
+        var history = await FoldHistory.MakeAsync(bench);
+        await history.PowerAsync(PowerChange.PowerOff);
+        foreach (var between in (LayerRef[][])[[history.Layers[2], history.Layers[1], history.Layers[3]], [history.Layers[3]], [history.Layers[1], history.Layers[2]]])
+        {
+            Assert.Equal(Fault.DataLoss, await FaultOf(() => bench.Parts.Folding.FoldAsync(history.Pull() with { Between = between }, null, Stop)));
+            Assert.Equal("abcde", history.Read());
+        }
+        Assert.Empty(await bench.Host.Files.ListAsync(bench.Context.Paths.Work, true, Stop));
     }
 }

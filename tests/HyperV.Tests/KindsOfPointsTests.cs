@@ -1,6 +1,7 @@
 using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
+using WeaveHypervisor.HyperV.Inspecting;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.Tests;
@@ -138,5 +139,15 @@ public sealed class KindsOfPointsTests
         bench.Host.SetCapacity(64L << 30);
         Assert.All(await bench.Parts.Cleanup.AbandonAsync(request, Stop), r => Assert.Contains(request.Machines[0].Volumes, v => v.NewHead.Id == r.LiveLayer));
         Assert.Equal((2, false), (bench.Host.StateOf(bench[0]), bench.Host.Guest(bench[0])!.IsCorrupt));
+    }
+
+    [Fact]
+    public async Task A_host_that_gives_no_memory_although_its_record_says_so_leaves_points_of_disks_alone()
+    {
+        using var bench = new CoreBench(new() { Behaviour = new() { ExportsMemoryOfCheckpoints = false } }, new() { TestedAt = DateTimeOffset.UnixEpoch, Resumes = [CaptureRoute.Live] });
+        await bench.AdoptAsync(1);
+        var (request, result) = await bench.CaptureAsync(memory: true);
+        Assert.Equal((Consistency.Crash, "disk", null, "The host gave no memory of it."), (result.Consistency, result.Machines[0].Method, result.Machines[0].Memory, result.Machines[0].Reason));
+        Assert.Null(await bench.Host.Files.FindAsync(request.Machines[0].DeviceStatePath, Stop));
     }
 }

@@ -45,27 +45,20 @@ public sealed partial class SentTextTests
     private static partial Regex Ids();
 
     /// <summary>Writes down what is sent.</summary>
-    private sealed class Listening(ICimClient inner, StringBuilder sent) : ICimClient
+    private sealed class Listening(ICimClient inner, StringBuilder sent) : PassingClient(inner)
     {
-        public Task<CimObject> GetAsync(CimPath path, CancellationToken stop) => inner.GetAsync(path, stop);
-        public Task<IReadOnlyList<CimObject>> QueryAsync(string @namespace, string wql, CancellationToken stop) => inner.QueryAsync(@namespace, wql, stop);
-        public Task<IReadOnlyList<CimObject>> AssociatorsAsync(CimPath path, string? associationClass, string? resultClass, string? role, string? resultRole, CancellationToken stop) => inner.AssociatorsAsync(path, associationClass, resultClass, role, resultRole, stop);
-
-        public Task<CimAnswer> InvokeAsync(CimPath target, CimCall call, CancellationToken stop)
+        public override Task<CimAnswer> InvokeAsync(CimPath target, CimCall call, CancellationToken stop)
         {
             sent.Append(target.ClassName).Append('.').Append(call.Method).Append('\n');
             foreach (var (name, value) in call.Arguments)
                 foreach (var element in value.Elements) sent.Append("  ").Append(name).Append(" = ").Append(element).Append('\n');
-            return inner.InvokeAsync(target, call, stop);
+            return base.InvokeAsync(target, call, stop);
         }
 
-        public Task<CimObject> CreateAsync(string @namespace, CimObject instance, CancellationToken stop)
+        public override Task<CimObject> CreateAsync(string @namespace, CimObject instance, CancellationToken stop)
         {
             sent.Append("create ").Append(EmbeddedInstance.Write(instance)).Append('\n');
-            return inner.CreateAsync(@namespace, instance, stop);
+            return base.CreateAsync(@namespace, instance, stop);
         }
-
-        public Task DeleteAsync(CimPath path, CancellationToken stop) => inner.DeleteAsync(path, stop);
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

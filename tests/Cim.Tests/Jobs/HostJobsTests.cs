@@ -222,4 +222,14 @@ public sealed class HostJobsTests
         await Eventually.EndsAsync(wait, () => _clock.Advance(TimeSpan.FromMilliseconds(100)));
         Assert.Equal("the machine runs did not come true in 3 s", (await Assert.ThrowsAsync<HostException>(() => wait)).Message);
     }
+
+    [Fact]
+    public async Task A_job_that_ends_badly_says_what_its_messages_say()
+    {
+        _host.Errors = ["<INSTANCE CLASSNAME=\"Msvm_Error\"><PROPERTY NAME=\"Message\" TYPE=\"string\"><VALUE>There is not enough space (0x80070070).</VALUE></PROPERTY></INSTANCE>"];
+        _host.Answers(4096).Job(10, 32768);
+        var error = await FailAsync();
+        Assert.Equal((HostErrorKind.NoSpace, "There is not enough space (0x80070070)."), (error.Kind, Assert.Single(error.Messages).Text));
+        Assert.Contains("not enough space", error.Message);
+    }
 }

@@ -116,4 +116,13 @@ public sealed class HostSelfTestTests
         await bench.RunAsync();
         Assert.Equal(CaptureRoute.Live, (await bench.Context.Record.ReadAsync(Stop)).Route(outageAllowed: false));
     }
+
+    [Fact]
+    public async Task A_start_that_is_no_restore_is_no_resume()
+    {
+        using var bench = new TrialBench(client: inner => new BootingClient(inner));
+        var record = await bench.RunAsync();
+        Assert.Empty(record.Resumes);
+        Assert.All(record.Answers.Where(a => a.Trial == "routes"), a => Assert.Contains("type 12", a.Seen, StringComparison.Ordinal));
+    }
 }

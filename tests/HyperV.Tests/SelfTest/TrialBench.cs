@@ -15,11 +15,11 @@ internal sealed class TrialBench : IDisposable
     private static readonly string[] Counted = ["Msvm_ComputerSystem", "Msvm_PlannedComputerSystem", "Msvm_VirtualSystemSettingData", "Msvm_VirtualEthernetSwitch"];
     private readonly string _root = Directory.CreateTempSubdirectory("wvhv").FullName;
 
-    public TrialBench(SimulatedHostOptions? options = null)
+    public TrialBench(SimulatedHostOptions? options = null, Func<ICimClient, ICimClient>? client = null)
     {
         Host = new(_root, Clock, (options ?? new()) with { JobTime = TimeSpan.FromMilliseconds(50) });
         Host.AddMachine("somebodys", [1 << 24], [Host.AddSwitch("lan")]);
-        Context = new(new(), Host.Client, Host.Files, Clock, NullLoggerFactory.Instance);
+        Context = new(new(), client?.Invoke(Host.Client) ?? Host.Client, Host.Files, Clock, NullLoggerFactory.Instance);
     }
 
     public FakeTimeProvider Clock { get; } = new(new DateTimeOffset(2026, 11, 1, 0, 0, 0, TimeSpan.Zero));
