@@ -36,6 +36,8 @@ internal sealed class FakeService : HttpMessageHandler
         Steps = [new("prepare", "done", Noon, Noon.AddMilliseconds(4), null), new("capture", state == "succeeded" ? "done" : "undone", Noon, Noon.AddMilliseconds(1230), state == "succeeded" ? "2 machines [all]" : null)],
     };
 
+    public static HttpResponseMessage Version(string driver) => Answer(200, new VersionView("WeaveHypervisor", "0.1.0", driver), Json.VersionView);
+
     public static HttpResponseMessage Problem(int status, Problem problem) => Answer(status, problem, Json.Problem, "application/problem+json");
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken stop)
@@ -59,7 +61,7 @@ internal sealed class FakeService : HttpMessageHandler
 
     private static HttpResponseMessage Read(string path) => path switch
     {
-        "version" => Answer(200, new VersionView("WeaveHypervisor", "0.1.0", "libvirt"), Json.VersionView),
+        "version" => Version("libvirt"),
         "environments" => Answer(200, new Page<EnvironmentView>([Samples.Shop]), Json.PageEnvironmentView),
         "environments/shop" => Answer(200, Samples.Shop with { Space = new("/pool", 9L << 30, 2L << 30, 100L << 20, 1L << 30, 62, 5) }, Json.EnvironmentView),
         "environments/shop/compaction" => Answer(200, Samples.Compaction, Json.CompactionView),

@@ -49,7 +49,7 @@ public sealed class VagrantFolderTests : IDisposable
         _environment["VAGRANT_DOTFILE_PATH"] = ".elsewhere";
         Machine("web", Web.ToString(), book: ".elsewhere");
         Machine("web", Db.ToString());
-        Assert.Equal(Web, Assert.Single(Read().Machines).Uuid);
+        Assert.Equal(Web, Assert.Single(Read().Machines).Id);
     }
 
     [Fact]
@@ -65,14 +65,37 @@ public sealed class VagrantFolderTests : IDisposable
         Directory.CreateDirectory(_folder);
     }
 
-    [Theory]
-    [InlineData("virtualbox", "'virtualbox'")]
-    [InlineData("hyperv", "Hyper-V")]
-    public void Machines_of_another_provider_are_refused(string provider, string word)
+    [Fact]
+    public void Machines_of_another_provider_are_refused()
     {
         Machine("db", Db.ToString());
-        Machine("web", Web.ToString(), provider);
-        IsRefused("unsupported", word);
+        Machine("web", Web.ToString(), "virtualbox");
+        IsRefused("unsupported", "'virtualbox'");
+    }
+
+    [Fact]
+    public void Machines_of_Hyper_V_are_found_by_their_ids_and_a_libvirt_of_elsewhere_is_no_matter_for_them()
+    {
+        Vagrantfile("  l.uri = \"qemu+ssh://admin@host/system\"\n");
+        Machine("web", Web.ToString(), "hyperv");
+        Machine("db", $"{Db.ToString().ToUpperInvariant()}\r\n", "hyperv");
+        Machine("spare", " \r\n", "hyperv");
+        var folder = Read();
+        Assert.Equal("hyperv", folder.Provider);
+        Assert.Equal([new("db", Db), new VagrantMachine("web", Web)], folder.Machines);
+        Assert.Equal(["spare"], folder.NotCreated);
+    }
+
+    [Fact]
+    public void Machines_of_two_hypervisors_and_two_with_one_id_are_refused()
+    {
+        Machine("db", Db.ToString());
+        Machine("web", Web.ToString(), "hyperv");
+        IsRefused("unsupported", "several providers (db: libvirt, web: hyperv)");
+        Directory.Delete(Path.Combine(_folder, ".vagrant"), recursive: true);
+        Machine("db", Web.ToString(), "hyperv");
+        Machine("web", Web.ToString(), "hyperv");
+        IsRefused("unsupported", "'db' and 'web'");
     }
 
     [Theory]
@@ -96,23 +119,67 @@ public sealed class VagrantFolderTests : IDisposable
         IsRefused("unsupported", "LIBVIRT_DEFAULT_URI");
     }
 
-    [Fact]
-    public void An_id_that_is_no_UUID_is_refused()
+    [Theory]
+    [InlineData("libvirt")]
+    [InlineData("hyperv")]
+    public void An_id_file_that_Vagrant_did_not_write_is_refused_and_nothing_of_it_is_shown(string provider)
     {
-        Machine("web", "../../etc/passwd");
-        IsRefused("unsupported", "no UUID");
+        foreach (var (text, word) in new[] { ("../../etc/passwd", "no UUID"), (@"C:\Windows\System32", "no UUID"), ($"{{{Web}}}", "no UUID"), ($"{Web}\n{Db}", "no UUID"), (new string('a', 1 << 20), "1048576 bytes") })
+        {
+            Machine("web", text, provider);
+            IsRefused("unsupported", word);
+            Assert.DoesNotContain(text, Assert.Throws<ApiException>(Read).Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
-    public async Task Adopting_names_the_machines_by_their_UUIDs_under_their_Vagrant_names()
+    public void An_id_file_that_leads_elsewhere_is_refused_and_one_that_nobody_writes_to_is_not_waited_for()
     {
-        Machine("web", Web.ToString());
+        Machine("web", null, "hyperv");
+        var id = Path.Combine(_folder, ".vagrant/machines/web/hyperv/id");
+        foreach (var target in new[] { Path.Combine(_folder, "Vagrantfile"), Path.Combine(_folder, "nowhere"), "/dev/zero" })
+        {
+            Vagrantfile(Web.ToString());
+            File.CreateSymbolicLink(id, target);
+            IsRefused("unsupported", "symbolic link");
+            File.Delete(id);
+        }
+        if (OperatingSystem.IsWindows()) return;
+        using (var made = System.Diagnostics.Process.Start("mkfifo", [id])) made.WaitForExit();
+        IsRefused("conflict", "was created (web)");
+    }
+
+    [Theory]
+    [InlineData("libvirt", "libvirt")]
+    [InlineData("hyperv", "hyperv")]
+    [InlineData("hyperv", "hyperv-simulator")]
+    public async Task Adopting_names_the_machines_by_their_ids_under_their_Vagrant_names(string provider, string driver)
+    {
+        Machine("web", Web.ToString(), provider);
         Machine("spare", null);
-        var run = new CliRun();
+        var run = new CliRun { Service = Managing(driver) };
         Assert.Equal(ExitCodes.Done, await run.RunAsync("env", "adopt", "shop", "--vagrant", _folder));
-        Assert.Equal($$"""POST environments {"name":"shop","machines":[{"name":"web","domain":"{{Web}}"}]}""", run.Service.Requests[0]);
+        Assert.Equal(["GET version", $$"""POST environments {"name":"shop","machines":[{"name":"web","domain":"{{Web}}"}]}"""], run.Service.Requests.Take(2));
         Assert.Contains("left out: spare", run.Error, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("libvirt", "hyperv")]
+    [InlineData("libvirt", "hyperv-simulator")]
+    [InlineData("hyperv", "libvirt")]
+    [InlineData("hyperv", "simulator")]
+    public async Task A_service_that_manages_another_hypervisor_is_not_asked_to_adopt(string provider, string driver)
+    {
+        Machine("web", Web.ToString(), provider);
+        var run = new CliRun { Service = Managing(driver) };
+        Assert.Equal(ExitCodes.Refused, await run.RunAsync("env", "adopt", "shop", "--vagrant", _folder));
+        Assert.Contains($"provider {provider}", run.Error, StringComparison.Ordinal);
+        Assert.Contains($"driver {driver}", run.Error, StringComparison.Ordinal);
+        Assert.Contains("WEAVE_URL", run.Error, StringComparison.Ordinal);
+        Assert.Equal(["GET version"], run.Service.Requests);
+    }
+
+    private static FakeService Managing(string driver) => new() { Instead = request => request == "GET version" ? FakeService.Version(driver) : null };
 
     [Fact]
     public async Task A_refusal_ends_with_its_exit_code_and_asks_the_service_nothing()

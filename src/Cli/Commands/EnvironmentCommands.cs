@@ -19,28 +19,29 @@ internal static class EnvironmentCommands
     private static Command Adopt(Verb verb)
     {
         var name = new Argument<string>("NAME") { Description = "Name of the new environment: lower-case letters, digits and hyphens." };
-        var domains = new Option<string[]>("--domain") { Description = "A machine as libvirt names it; SHORT=DOMAIN gives it a short name. Once for each.", AllowMultipleArgumentsPerToken = true };
-        var vagrant = new Option<string?>("--vagrant") { Description = "A folder with a Vagrantfile whose machines were made by `vagrant up` (provider libvirt), in place of --domain: all of them, under their Vagrant names." };
+        var domains = new Option<string[]>("--domain") { Description = "A machine as libvirt or Hyper-V names it; SHORT=DOMAIN gives it a short name. Once for each.", AllowMultipleArgumentsPerToken = true };
+        var vagrant = new Option<string?>("--vagrant") { Description = "A folder with a Vagrantfile whose machines were made by `vagrant up` (provider libvirt or hyperv, as the service's driver), in place of --domain: all of them, under their Vagrant names." };
         var policy = new PolicyOptions(needed: false);
         var command = verb.Make("adopt", "Put machines under management as one environment. Touches nothing; refuses, with all reasons, what cannot be managed. With --every and --keep-last points are taken by themselves, as `policy set` says.",
             ["weave env adopt shop --domain shop-web --domain shop-db", "weave env adopt shop --domain web=prod-web-01 --domain db=prod-db-01", "weave env adopt lab --vagrant ~/labs/shop", "weave env adopt shop --domain shop-web --every 5m --keep-last 12"],
             [name, domains, vagrant, .. policy.Symbols]);
         policy.Check(command);
-        verb.Begins(command, (parsed, client, stop) =>
+        verb.Begins(command, async (parsed, client, stop) =>
         {
             var environment = parsed.GetRequiredValue(name);
-            return client.AdoptAsync(new AdoptBody { Name = environment, Machines = Machines(verb, environment, parsed.GetValue(domains) ?? [], parsed.GetValue(vagrant)), SnapshotPolicy = policy.Read(parsed) }, stop);
+            return await client.AdoptAsync(new AdoptBody { Name = environment, Machines = await MachinesAsync(verb, client, environment, parsed.GetValue(domains) ?? [], parsed.GetValue(vagrant), stop), SnapshotPolicy = policy.Read(parsed) }, stop);
         }, (operation, output) => output.Line($"{operation.Subject}: adopted ({Verb.Took(operation)}); next: weave snapshot {operation.Subject}"));
         return command;
     }
 
-    private static IReadOnlyList<AdoptMachine> Machines(Verb verb, string environment, IReadOnlyList<string> domains, string? vagrant)
+    private static async Task<IReadOnlyList<AdoptMachine>> MachinesAsync(Verb verb, WeaveClient client, string environment, IReadOnlyList<string> domains, string? vagrant, CancellationToken stop)
     {
         if (domains.Count == 0 == vagrant is null) throw new UsageException(vagrant is null ? "Which machines? Neither --domain nor --vagrant was given." : "--domain and --vagrant were both given.", "Give one of them.");
         if (vagrant is null) return [.. domains.Select(d => Machine(environment, d))];
         var folder = VagrantFolder.Read(vagrant, verb.Host.Environment);
+        folder.RequireManagedBy((await client.VersionAsync(stop)).Driver);
         if (folder.NotCreated.Count > 0) verb.Host.Error.WriteLine($"weave: not created by Vagrant, and left out: {string.Join(", ", folder.NotCreated)}");
-        return [.. folder.Machines.Select(m => new AdoptMachine { Name = m.Name, Domain = m.Uuid.ToString() })];
+        return [.. folder.Machines.Select(m => new AdoptMachine { Name = m.Name, Domain = m.Id.ToString() })];
     }
 
     /// <summary>`lab-web` in the environment `lab` is called `web`, unless a name was given.</summary>
