@@ -27,19 +27,28 @@ public sealed partial class SimulatedHost
     {
         lock (Gate)
         {
+            var files = disks.Select((_, i) => HostPath.Join(DiskFolder, $"{name}-{i}-{_named++}.vhdx")).ToList();
+            for (var i = 0; i < files.Count; i++) Disks.Create(files[i], 3, disks[i], null, 0, 0, 0);
+            return AddMachineOn(files, name, switches, generation, memoryMegabytes, checkpoints);
+        }
+    }
+
+    /// <summary>As <see cref="AddMachine"/>, with disk files that exist.</summary>
+    public Guid AddMachineOn(IReadOnlyList<string> files, string name, IReadOnlyList<CimPath>? switches = null, int generation = 2, ulong memoryMegabytes = 1024, ushort checkpoints = 5)
+    {
+        lock (Gate)
+        {
             var machine = Define(NewId(), new CimObject(VirtualSystemSettingData.ClassName).With(VirtualSystemSettingData.ElementName, name).With(VirtualSystemSettingData.VirtualSystemSubType, $"Microsoft:Hyper-V:SubType:{generation}")
                 .With(VirtualSystemSettingData.UserSnapshotType, checkpoints).With(VirtualSystemSettingData.AutomaticSnapshotsEnabled, false));
             Machines.Add(machine);
             var own = machine.Own;
             own.Replace(own.Resources[0], own.Resources[0].With(MemorySettingData.VirtualQuantity, memoryMegabytes));
             var scsi = Add(machine, own, Templates.Settings(ResourceAllocationSettingData.ClassName, "", ResourceNames.Scsi, 6));
-            for (var i = 0; i < disks.Count; i++)
+            for (var i = 0; i < files.Count; i++)
             {
                 var controller = generation == 1 && i < 2 ? own.Resources.First(r => r.Get(ResourceAllocationSettingData.ResourceSubType) == ResourceNames.Ide && r.Get(ResourceAllocationSettingData.Address) == "0") : scsi;
-                var file = HostPath.Join(DiskFolder, $"{name}-{i}-{_named++}.vhdx");
-                Disks.Create(file, 3, disks[i], null, 0, 0, 0);
                 var drive = Add(machine, own, Templates.Settings(ResourceAllocationSettingData.ClassName, "", ResourceNames.DiskDrive, 17).With(ResourceAllocationSettingData.Parent, PathOf(controller).ToString()));
-                Add(machine, own, Templates.Settings(StorageAllocationSettingData.ClassName, "", ResourceNames.HardDisk, 31).With(StorageAllocationSettingData.Parent, PathOf(drive).ToString()).With(StorageAllocationSettingData.HostResource, [file]));
+                Add(machine, own, Templates.Settings(StorageAllocationSettingData.ClassName, "", ResourceNames.HardDisk, 31).With(StorageAllocationSettingData.Parent, PathOf(drive).ToString()).With(StorageAllocationSettingData.HostResource, [files[i]]));
             }
             foreach (var place in switches ?? [])
             {

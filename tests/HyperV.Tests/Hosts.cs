@@ -35,9 +35,10 @@ public static class Hosts
         return new(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage, client);
     }
 
-    internal static DriverBench Driver(Kind kind, HostProfile profile, int seed)
+    /// <param name="vagrant">Machines are linked clones of a box, made by Vagrant.</param>
+    internal static HyperVBench Driver(Kind kind, HostProfile profile, int seed, bool vagrant = false)
     {
         var (behaviour, record, outage) = Of(kind);
-        return new HyperVBench(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage);
+        return new HyperVBench(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage, vagrant);
     }
 }

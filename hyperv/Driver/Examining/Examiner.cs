@@ -22,11 +22,13 @@ internal sealed class Examiner(DriverContext context, DiskFiles disks, HostSwitc
         foreach (var request in requests)
         {
             var subject = request.Name.Text;
-            var found = all.Where(m => Guid.TryParse(request.HypervisorName, out var id) ? m.Id == id : m.Name.Equals(request.HypervisorName, StringComparison.OrdinalIgnoreCase)).ToList();
+            var byId = Guid.TryParse(request.HypervisorName, out var id);
+            var found = all.Where(m => byId ? m.Id == id : m.Name.Equals(request.HypervisorName, StringComparison.OrdinalIgnoreCase)).ToList();
             if (found.Count != 1)
             {
                 refusals.Add(found.Count == 0
-                    ? new(subject, $"The host has no machine {Ids.Quote(request.HypervisorName)}.", "List machines with `Get-VM`.")
+                    ? new(subject, $"The host has no machine {(byId ? $"with the id {id}" : Ids.Quote(request.HypervisorName))}.",
+                        byId ? "List machines with `Get-VM | Select Name, Id`: it was removed, or is on another host, whose own service adopts it." : "List machines with `Get-VM`.")
                     : new(subject, $"The host has {found.Count} machines named {Ids.Quote(request.HypervisorName)}.", "Name it by its id: `Get-VM | Select Name, Id`."));
                 continue;
             }

@@ -11,21 +11,28 @@ internal static class Refusing
 {
     /// <summary>Hyper-V's own names come behind it, and its paths end at 260.</summary>
     private const int LongestPath = 200;
+    /// <summary>In the path of each disk that Vagrant's provider for Hyper-V has made, unless it was told to keep its book elsewhere.</summary>
+    private const string VagrantsBook = @"\.vagrant\machines\";
 
     /// <param name="name">Subjects begin with it.</param>
     /// <param name="root">Of the driver's files: disks must be on its volume.</param>
     /// <param name="shared">Disk files that other machines have, too.</param>
     public static IEnumerable<Refusal> Of(string name, HostMachine machine, MachineParts parts, int checkpoints, string root, IReadOnlySet<string> shared)
     {
+        // Vagrant sets these anew at each start: what is not in the Vagrantfile would not stay.
+        var isVagrants = parts.Disks.Any(d => d.File.Contains(VagrantsBook, StringComparison.OrdinalIgnoreCase));
         if (machine.Mark is { Kind: MarkKind.Copy or MarkKind.Gateway or MarkKind.Trial }) yield return new(name, "It was made by a weave.", "Adopt the original machine.");
         if (Has(parts, GpuPartitionSettingData.ClassName)) yield return new(name, "It has a partition of a GPU, with which Hyper-V makes no checkpoints.", "Remove it: `Remove-VMGpuPartitionAdapter`.");
         if (Has(parts, PciExpressSettingData.ClassName)) yield return new(name, "It has a device of the host (discrete device assignment), with which Hyper-V makes no checkpoints.", "Remove it: `Remove-VMAssignableDevice`.");
         if (parts.All.Any(p => p.ClassName.Contains("FcPort", StringComparison.OrdinalIgnoreCase))) yield return new(name, "It has a virtual fibre channel adapter, whose disks cannot be copied.", "Remove it: `Remove-VMFibreChannelHba`.");
         if (parts.Find(SecuritySettingData.ClassName)?.Find(SecuritySettingData.ShieldingRequested) is true) yield return new(name, "It is shielded: nobody may copy it.", "Only machines that are not shielded can be adopted.");
-        if (machine.Settings.Find(VirtualSystemSettingData.UserSnapshotType) == 2) yield return new(name, "Checkpoints are forbidden for it.", "Allow them: `Set-VM -CheckpointType Production`.");
+        if (machine.Settings.Find(VirtualSystemSettingData.UserSnapshotType) == 2) yield return new(name, "Checkpoints are forbidden for it.", isVagrants ? "Remove `enable_checkpoints = false` from its Vagrantfile, then `vagrant reload`." : "Allow them: `Set-VM -CheckpointType Production`.");
         if (machine.Settings.Find(VirtualSystemSettingData.AutomaticSnapshotsEnabled) is true)
-            yield return new(name, "Hyper-V makes and merges checkpoints of it by itself, which would break layers.", "Switch that off while it is off: `Set-VM -AutomaticCheckpointsEnabled $false`.");
-        if (checkpoints > 0) yield return new(name, $"It has {checkpoints} checkpoint{(checkpoints == 1 ? "" : "s")}; when one is deleted Hyper-V rewrites the disks that layers would stand on.", "Delete them, and wait until their disks are merged: `Get-VMCheckpoint | Remove-VMCheckpoint`.");
+            yield return new(name, "Hyper-V makes and merges checkpoints of it by itself, which would break layers.",
+                isVagrants ? "Remove `enable_automatic_checkpoints = true` from its Vagrantfile, then `vagrant reload`." : "Switch that off while it is off: `Set-VM -AutomaticCheckpointsEnabled $false`.");
+        if (checkpoints > 0)
+            yield return new(name, $"It has {checkpoints} checkpoint{(checkpoints == 1 ? "" : "s")}; when one is deleted Hyper-V rewrites the disks that layers would stand on.",
+                $"Delete them, and wait until their disks are merged: `{(isVagrants ? "vagrant snapshot delete" : "Get-VMCheckpoint | Remove-VMCheckpoint")}`.");
         if (MachineStates.IsCritical(machine.State)) yield return new(name, "Hyper-V has stopped it in a critical state.", "Look at its storage, and resume it.");
         foreach (var drive in parts.All.Where(p => p.Get(ResourceAllocationSettingData.ResourceSubType) == HardwareKinds.PhysicalDisk && p.ClassName == ResourceAllocationSettingData.ClassName))
             yield return new(name, "It has a disk of the host itself (pass-through); only files can have layers.", "Copy it to a .vhdx file, and use that.");
@@ -40,7 +47,10 @@ internal static class Refusing
             if (disk.File.Length > LongestPath) yield return new(subject, $"The path of its file has {disk.File.Length} characters.", $"Move the disk to a path of at most {LongestPath} characters.");
         }
         foreach (var nic in parts.Nics.Where(n => !n.IsStatic))
-            yield return new($"{name}/{nic.Mac}", "Its MAC is dynamic: Hyper-V may give it another one at each start.", "Make it static while the machine is off: `Set-VMNetworkAdapter -StaticMacAddress`.");
+            yield return new($"{name}/{nic.Mac}", "Its MAC is dynamic: Hyper-V may give it another one at each start.",
+                // Vagrant gives its one address to all adapters.
+                isVagrants && parts.Nics.Count == 1 ? $"Keep it: `h.mac = \"{nic.Mac.Replace(":", "", StringComparison.Ordinal).ToUpperInvariant()}\"` in the `provider \"hyperv\"` block of its Vagrantfile, then `vagrant reload`."
+                    : "Make it static while the machine is off: `Set-VMNetworkAdapter -StaticMacAddress`.");
         foreach (var twice in parts.Nics.GroupBy(n => n.Mac).Where(g => g.Count() > 1)) yield return new($"{name}/{twice.Key}", "Two of its adapters have the same MAC.", "Change one of them.");
     }
 

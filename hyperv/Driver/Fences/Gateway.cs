@@ -137,7 +137,10 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
 
     private async Task StartAsync(HostMachine machine, CancellationToken stop)
     {
-        if (machine.State != MachineStates.Running) await _states.RequestAsync(machine.System, StateChange.Start, s => s == MachineStates.Running, context.Options.StatePatience, stop);
+        if (machine.State == MachineStates.Running) return;
+        // Hyper-V grants a machine the disks that are attached to it, and what they stand on perhaps not.
+        if (!(await context.Record.ReadAsync(stop)).GrantsParents) await context.Files.GrantAsync(context.Options.GatewayImage!, machine.Id, stop);
+        await _states.RequestAsync(machine.System, StateChange.Start, s => s == MachineStates.Running, context.Options.StatePatience, stop);
     }
 
     private async Task TurnOffAsync(HostMachine machine, CancellationToken stop)

@@ -12,11 +12,12 @@ namespace WeaveHypervisor.Service.Hosting;
 
 /// <summary>What a guest of an imaginary host shows.</summary>
 /// <param name="Machine">Its name on the host.</param>
+/// <param name="Id">The host's id of it, which Vagrant keeps in `.vagrant/machines/NAME/hyperv/id` of machines that it made.</param>
 /// <param name="Boot">Another one after each boot, the same after a resume from memory.</param>
 /// <param name="Ticks">Seconds since then, kept in memory.</param>
 /// <param name="Orders">Kept on its disk.</param>
 /// <param name="Corrupt">It was resumed on disks that do not fit its memory.</param>
-internal sealed record ImaginaryGuest(string Machine, Guid Boot, long Ticks, uint Orders, bool Corrupt);
+internal sealed record ImaginaryGuest(string Machine, Guid Id, Guid Boot, long Ticks, uint Orders, bool Corrupt);
 
 /// <summary>
 /// An imaginary Hyper-V host with three machines that run, <c>demo-web</c>, <c>demo-app</c> and <c>demo-db</c>, in a network
@@ -86,5 +87,5 @@ internal sealed class ImaginaryHyperV
     private static WeaveException Nobody(int port) => new(Fault.NotFound, $"Nothing answers at port {port} of the imaginary host.", "Publish a port of a machine that runs: `weave route`.");
     private uint Orders(Guid id) => BinaryPrimitives.ReadUInt32LittleEndian(Host.ReadDisk(id, 0, 0, sizeof(uint)));
 
-    private ImaginaryGuest? Look(Guid id) => Host.Guest(id) is { } guest && Host.MachineNames().FirstOrDefault(m => m.Id == id).Name is { } name ? new(name, guest.Boot, guest.Count, Orders(id), guest.IsCorrupt) : null;
+    private ImaginaryGuest? Look(Guid id) => Host.Guest(id) is { } guest && Host.MachineNames().FirstOrDefault(m => m.Id == id).Name is { } name ? new(name, id, guest.Boot, guest.Count, Orders(id), guest.IsCorrupt) : null;
 }

@@ -8,12 +8,13 @@ namespace WeaveHypervisor.HyperV.Tests.Conformance;
 /// The usual run takes each record once, by turns of the build; the other classes are skipped, each test with its reason, unless WEAVE_TESTS=full.
 /// </summary>
 /// <param name="usual">Part of the usual run.</param>
-public abstract class DriverContractOn(Hosts.Kind kind, HostProfile profile, int seed, bool usual) : DriverContract
+/// <param name="vagrant">Machines were made by Vagrant: their disks stand on the image of a box.</param>
+public abstract class DriverContractOn(Hosts.Kind kind, HostProfile profile, int seed, bool usual, bool vagrant = false) : DriverContract
 {
     protected override DriverBench NewBench()
     {
         Assert.SkipUnless(usual || Environment.GetEnvironmentVariable("WEAVE_TESTS") == "full", $"The host {kind} of {profile} is tried with WEAVE_TESTS=full.");
-        return Hosts.Driver(kind, profile, seed);
+        return Hosts.Driver(kind, profile, seed, vagrant);
     }
 }
 
@@ -21,13 +22,13 @@ public abstract class DriverContractOn(Hosts.Kind kind, HostProfile profile, int
 public sealed class AllRoutes23H2Tests() : DriverContractOn(Hosts.Kind.All, HostProfile.Server23H2, 3, usual: true);
 
 /// <inheritdoc cref="AllRoutes23H2Tests"/>
-public sealed class AllRoutes2019Tests() : DriverContractOn(Hosts.Kind.All, HostProfile.Server2019, 6, usual: false);
+public sealed class AllRoutes2019Tests() : DriverContractOn(Hosts.Kind.All, HostProfile.Server2019, 6, usual: false, vagrant: true);
 
 /// <summary>On a host that takes memory of saved machines only (route A), where machines may stand still.</summary>
 public sealed class OnlySaved23H2Tests() : DriverContractOn(Hosts.Kind.OnlySaved, HostProfile.Server23H2, 5, usual: false);
 
 /// <inheritdoc cref="OnlySaved23H2Tests"/>
-public sealed class OnlySaved2019Tests() : DriverContractOn(Hosts.Kind.OnlySaved, HostProfile.Server2019, 7, usual: true);
+public sealed class OnlySaved2019Tests() : DriverContractOn(Hosts.Kind.OnlySaved, HostProfile.Server2019, 7, usual: true, vagrant: true);
 
 /// <summary>On a host of whose memory nothing comes but with all disks (route E).</summary>
 public sealed class OnlyFlat23H2Tests() : DriverContractOn(Hosts.Kind.OnlyFlat, HostProfile.Server23H2, 8, usual: true);

@@ -25,17 +25,24 @@ internal sealed class HyperVBench : DriverBench
     private readonly HyperVOptions _options;
     private readonly CapabilityRecord? _record;
     private readonly DriverContext _context;
+    private readonly VagrantLab? _lab;
     private CimPath? _lan;
     private int _named;
 
-    public HyperVBench(SimulatedHostOptions host, CapabilityRecord? record, bool outage)
+    public HyperVBench(SimulatedHostOptions host, CapabilityRecord? record, bool outage, bool vagrant = false)
     {
         // A user's network that the host translates for, too.
         _host = new(_root, _clock, host with { Behaviour = host.Behaviour with { TakesSeveralNats = true } });
         _options = new() { Root = @"C:\Weave", GatewayImage = Image, AllowOutage = outage };
         _record = record;
         _context = NewContext();
+        if (vagrant) _lab = new(_host, _context);
     }
+
+    /// <summary>Made by Vagrant, the machines are; null where by a user.</summary>
+    public VagrantLab? Lab => _lab;
+    public SimulatedHost Host => _host;
+    public DriverContext Context => _context;
 
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
@@ -67,11 +74,11 @@ internal sealed class HyperVBench : DriverBench
 
     private async Task<MachineRequest> GiveAsync(string name, bool hasAgent, bool running, CancellationToken stop)
     {
-        var id = _host.AddMachine(name, [DiskBytes], [_lan!], memoryMegabytes: 64, checkpoints: 3);
+        var id = _lab is null ? _host.AddMachine(name, [DiskBytes], [_lan!], memoryMegabytes: 64, checkpoints: 3) : await _lab.UpAsync(name, _lan!, stop);
         _host.SetAddress(id, 0, Network + (10 + _named++), gateway: Network + "1");
         _host.SetGuest(id, hasQuiescer: hasAgent, hasHeartbeat: hasAgent);
         if (running) await RequestAsync(id, 2, stop);
-        return new(MachineName.Parse(name), name);
+        return new(MachineName.Parse(name), _lab is null ? name : id.ToString());
     }
 
     private async Task PrepareAsync(CancellationToken stop)
@@ -152,6 +159,7 @@ internal sealed class HyperVBench : DriverBench
     public override async ValueTask DisposeAsync()
     {
         Assert.Empty(await _context.Machines.ListPlannedAsync(CancellationToken.None));
+        _lab?.RequireSameBox();
         Directory.Delete(_root, recursive: true);
     }
 }
