@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Connections;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Service.Hosting;
@@ -37,7 +38,14 @@ internal static class Program
         using var folder = new StateFolder(options.StatePath);
         await using var app = Composition.Build(options, folder);
         await Composition.PrepareAsync(app, folder, CancellationToken.None);
-        await app.RunAsync();
+        try
+        {
+            await app.RunAsync();
+        }
+        catch (IOException e) when (e.InnerException is AddressInUseException)
+        {
+            throw new WeaveException(Fault.Unavailable, $"Somebody else listens where the service should: {options.Listen}.", "Look who with `ss -ltnp`; or set Weave:Listen (WEAVE_Listen) to another address, and WEAVE_URL for the command.", e);
+        }
         return 0;
     }
 

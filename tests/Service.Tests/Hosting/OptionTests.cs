@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Service.Hosting;
 
@@ -30,5 +32,21 @@ public sealed class OptionTests
     {
         var options = Composition.ReadOptions(["--Weave:Weaving:ReservedBytes=7", "--Weave:Weaving:LastPort=30001", "--Weave:Weaving:ShutdownPatience=00:00:05"]);
         Assert.Equal((7, 30001, TimeSpan.FromSeconds(5)), (options.Weaving.ReservedBytes, options.Weaving.LastPort, options.Weaving.ShutdownPatience));
+    }
+
+    [Fact]
+    public async Task An_address_at_which_somebody_else_listens_ends_the_start_with_a_sentence_and_an_exit_code()
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        var folder = Directory.CreateTempSubdirectory("weave-listen-test");
+        try
+        {
+            Assert.Equal(5, await Program.Main(["serve", "--Weave:Driver=simulator", $"--Weave:Listen=http://{other.LocalEndpoint}", $"--Weave:StatePath={Path.Combine(folder.FullName, "state")}"]));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
     }
 }
