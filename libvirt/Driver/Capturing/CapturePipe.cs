@@ -64,12 +64,12 @@ internal sealed partial class CapturePipe : IDisposable
             var splitter = new MigrationStreamSplitter { Owner = owner, Base = machine.Newest };
             var made = new CapturePipe(pipe, standIn);
             if (!shut) made.Open();
-            made.Split = Task.Run(async () =>
+            made.Split = Task.Factory.StartNew(() =>
             {
-                await made._gate.Task;
-                await pipe.ReadExactlyAsync(new byte[filling], CancellationToken.None);
-                return await ReadAsync(splitter, pipe, machine, progress, stop);
-            }, CancellationToken.None);
+                made._gate.Task.Wait(CancellationToken.None);
+                pipe.ReadExactly(new byte[filling]);
+                return ReadAsync(splitter, new GatheringReader(pipe), machine, progress, stop);
+            }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
             return made;
         }
         catch

@@ -264,7 +264,7 @@ internal sealed class MigrationStreamWalker(Stream source, IMigrationSink sink, 
         int count;
         try
         {
-            // A pipe's read cannot be interrupted on every platform: the wait can. The buffer is never used again then.
+            // Not every stream's read can be interrupted: the wait can. The buffer is never used again then.
             var reading = source.ReadAsync(_buffer.AsMemory(_end), stop);
             count = reading.IsCompletedSuccessfully ? reading.Result : await reading.AsTask().WaitAsync(stop);
         }
