@@ -89,12 +89,16 @@ internal static class LibvirtFaults
         ("End of file while reading data", Fault.Unavailable, StartLibvirtd),
         ("Failed to connect socket", Fault.Unavailable, StartLibvirtd),
         ("guest agent is not connected", Fault.Unavailable, "Install and start qemu-guest-agent in the guest."),
-        ("End of file from qemu monitor", Fault.Unavailable, "The QEMU process ended: look into /var/log/libvirt/qemu."),
+        ("End of file from qemu monitor", Fault.Unavailable, QemuEnded),
+        ("Unable to read from monitor", Fault.Unavailable, QemuEnded),
+        ("Unable to write to monitor", Fault.Unavailable, QemuEnded),
+        ("closed the monitor", Fault.Unavailable, QemuEnded),
         ("Permission denied", Fault.Unavailable, "Look whether QEMU's user may open the file, and whether AppArmor or SELinux forbids it."),
         ("No such file or directory", Fault.NotFound, null),
         ("Input/output error", Fault.DataLoss, "Look at the kernel log for the disk below."),
     ];
 
+    private const string QemuEnded = "The QEMU process ended: look into /var/log/libvirt/qemu.";
     private const string StartLibvirtd = "Start libvirtd (systemctl start libvirtd) and try again.";
 
     /// <summary>"Could not <paramref name="tried"/>: libvirt's message", with the fault of its code, or of its text where the code is a general one.</summary>

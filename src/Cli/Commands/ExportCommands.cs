@@ -20,7 +20,7 @@ internal static class ExportCommands
         var what = new Argument<string>("WHAT") { Description = "A snapshot's id, or ENV/WEAVE as it is now; ENV means its active weave." };
         var folder = new Option<string>("--vagrant") { Description = "The folder to make, on the service's host: not there yet or empty, and where only root (or the service's user) can write.", Required = true };
         var provider = new Option<string>("--provider") { Description = "Vagrant's provider: libvirt, or hyperv (VHDX boxes; only libvirt's can be imported again).", DefaultValueFactory = _ => "libvirt" };
-        var command = verb.Make("export", "Write a snapshot, or a weave as it is now, as a Vagrant lab: a Vagrantfile, a box for each machine with all its volumes, and a manifest with checksums that says what could not be carried. Machines run on.",
+        var command = verb.Make("export", "Write a snapshot, or a weave as it is now, as a Vagrant lab: a Vagrantfile, a box for each machine with all its volumes, and a manifest with checksums that says what could not be carried. Machines run on; other operations of the environment wait until it has ended.",
             ["weave export snap-0199… --vagrant /srv/labs/shop", "weave export shop/main --vagrant /srv/labs/shop-now"], what, folder, provider);
         verb.Begins(command, (parsed, client, stop) =>
         {

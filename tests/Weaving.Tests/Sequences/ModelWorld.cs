@@ -4,18 +4,24 @@ using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Tests.Matrix;
 using WeaveHypervisor.Weaving.Tests.Worlds;
+using WeaveHypervisor.Weaving.Volumes;
 using static WeaveHypervisor.Weaving.Tests.Worlds.World;
 
 namespace WeaveHypervisor.Weaving.Tests.Sequences;
 
-/// <summary>A world and what must be in it: the orders that each weave and each snapshot has of its web machine, and what holds what.</summary>
+/// <summary>A world and what must be in it: the orders that each weave and each snapshot has of its web machine, the content of its volume db/data, and what holds what.</summary>
 internal sealed class ModelWorld : IAsyncDisposable
 {
-    private sealed record Line(List<string> Orders, SnapshotId? Origin, DateTimeOffset? Ends);
+    /// <param name="Content">Of the blocks at <see cref="Places"/>.</param>
+    /// <param name="Kept">The last sync into this line, and what was there before it.</param>
+    private sealed record Line(List<string> Orders, string Content, SnapshotId? Origin, DateTimeOffset? Ends, (OperationId Sync, string Content)? Kept = null);
     /// <param name="ForWeave">Taken only to make a weave from now: it goes with the last weave that is made from it.</param>
     /// <param name="Number">In the order in which they were taken.</param>
-    private sealed record Moment(IReadOnlyList<string> Orders, WeaveId Weave, bool ForWeave, bool Automatic, int Number);
+    private sealed record Moment(IReadOnlyList<string> Orders, string Content, WeaveId Weave, bool ForWeave, bool Automatic, int Number);
 
+    private static readonly VolumeId Data = VolumeId.Parse("db/data");
+    /// <summary>Blocks of 4 KiB that are written to, in two clusters.</summary>
+    private static readonly int[] Places = [0, 1, 20, 70];
     private readonly World _world = new World(inMemory: true).WithMachines();
     private readonly SortedDictionary<string, Line> _weaves = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, Moment> _moments = new(StringComparer.Ordinal);
@@ -32,7 +38,7 @@ internal sealed class ModelWorld : IAsyncDisposable
         {
             _policy = new() { Every = TimeSpan.FromMinutes(5), KeepLast = 2, Memory = false };
             await _world.SucceedAsync(w => w.AdoptAsync(AdoptionOf("lab", "web", "db") with { Policy = _policy }, Me, default), WeavingJson.Default.AdoptResult);
-            (_weaves["main"], _adopted) = (new([], null, null), true);
+            (_weaves["main"], _adopted) = (new([], new('\0', Places.Length), null, null), true);
         }
         var outcome = $"{step.Act} {await ActAsync(step)}";
         await CheckAsync();
@@ -48,6 +54,7 @@ internal sealed class ModelWorld : IAsyncDisposable
         {
             await _world.CreateAsync("proof", snapshot: SnapshotId.Parse(id), start: StartMode.Boot);
             Assert.Equal((id, string.Join(",", moment.Orders)), (id, string.Join(",", (await _world.AskAsync("proof", Web))!.Orders)));
+            Assert.Equal((id, moment.Content), (id, Content(await _world.ReadAsync("proof", Data))));
             await _world.DeleteAsync("proof");
         }
         await CheckAsync();
@@ -62,7 +69,11 @@ internal sealed class ModelWorld : IAsyncDisposable
         Assert.StartsWith(_world.Host.UserFolder, facts!.VolumePaths["vda"]);
         await driver.ChangePowerAsync([web.ToRef()], facts.RunState == RunState.Paused ? Drivers.PowerChange.Resume : Drivers.PowerChange.Start, TimeSpan.Zero, default);
         Assert.Equal(string.Join(",", _weaves["main"].Orders), string.Join(",", _world.Host.Ask(web.Uuid)!.Orders));
+        Assert.Equal(_weaves["main"].Content, Content(_world.Host.ReadBytes(Path.Combine(_world.Host.UserFolder, "db-data.raw"))));
     }
+
+    /// <summary>The letters that the blocks at <see cref="Places"/> are filled with.</summary>
+    private static string Content(byte[] volume) => string.Concat(Places.Select(p => volume.AsSpan(p * World.Block, World.Block) is var block && block.ContainsAnyExcept(block[0]) ? '?' : (char)block[0]));
 
     public ValueTask DisposeAsync() => _world.DisposeAsync();
 
@@ -81,13 +92,31 @@ internal sealed class ModelWorld : IAsyncDisposable
                 await _world.OrderAsync(weave, Web, order);
                 _weaves[weave].Orders.Add(order);
                 return "placed";
+            case Act.Write:
+                if (stored.Machines.Single(m => m.Name == Db).RunState != RunState.Running) return "of a silent machine";
+                var (place, letter) = (step.B % Places.Length, (char)('a' + _count++ % 26));
+                await _world.WriteAsync(weave, Data, Places[place], letter);
+                _weaves[weave] = _weaves[weave] with { Content = _weaves[weave].Content[..place] + letter + _weaves[weave].Content[(place + 1)..] };
+                return "done";
+            case Act.Sync:
+                if (_weaves.Count == 1) return "with no other";
+                var others = _weaves.Keys.Where(w => w != weave).ToList();
+                return await SyncAsync(step, weave, others[step.B % others.Count]);
+            case Act.UndoSync or Act.ForgetSync:
+                var synced = _weaves.Where(w => w.Value.Kept is not null).ToList();
+                if (synced.Count == 0) return "of no sync";
+                var (into, line) = synced[step.A % synced.Count];
+                var (sync, old) = line.Kept!.Value;
+                if (step.Act == Act.ForgetSync) return await TryAsync(step, (w, c) => w.ForgetSyncAsync(Lab, sync, c, default), _ => _weaves[into] = line with { Kept = null });
+                return await TryAsync(step, (w, c) => w.UndoSyncAsync(Lab, sync, step.B % 2 == 0, c, default),
+                    operation => _weaves[into] = line with { Content = old, Kept = (operation.Id, line.Content) }, MayGet(await _world.WeaveAsync(into)));
             case Act.Snapshot:
                 return await TryAsync(step, (w, c) => w.SnapshotAsync(new(Lab, id, null, step.B % 3 > 0, false), c, default), operation => Keep(SnapshotId.Parse(Result(operation, "snapshot")), weave));
             case Act.CreateAt:
                 if (moment is null) return "without a moment";
-                return await CreateAsync(step, start, new() { Environment = Lab, Snapshot = SnapshotId.Parse(moment) }, _moments[moment].Orders);
+                return await CreateAsync(step, start, new() { Environment = Lab, Snapshot = SnapshotId.Parse(moment) }, _moments[moment]);
             case Act.CreateNow:
-                return await CreateAsync(step, start, new() { Environment = Lab, Source = id }, _weaves[weave].Orders, weave);
+                return await CreateAsync(step, start, new() { Environment = Lab, Source = id }, null, weave);
             case Act.Delete:
                 var with = step.B % 2 == 0;
                 var own = _moments.Where(m => m.Value.Weave == id).Select(m => m.Key).ToList();
@@ -169,6 +198,32 @@ internal sealed class ModelWorld : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// A mirror becomes what the source is. What a merge takes depends on the nearest common layer, of which nothing is known here: each block is then one of the two, and the one where they were the same.
+    /// </summary>
+    private async Task<string> SyncAsync(Step step, string source, string destination)
+    {
+        var (from, to) = (await _world.WeaveAsync(source), await _world.WeaveAsync(destination));
+        var merges = step.A % 3 == 0;
+        var may = MayGet(to) && from.State is WeaveState.Running or WeaveState.Paused or WeaveState.Stopped;
+        var request = new SyncRequest(Lab, from.Id, to.Id, Data, merges ? SyncStrategy.Merge : SyncStrategy.Mirror, merges ? step.A % 2 == 0 ? OnConflict.Source : OnConflict.Destination : OnConflict.Fail, Stop: step.B % 2 == 0);
+        Operation? done = null;
+        return await TryAsync(step, (w, c) => w.SyncVolumeAsync(request, c, default), operation => done = operation, may, async () =>
+        {
+            var (before, wanted) = (_weaves[destination], _weaves[source].Content);
+            var content = merges ? Content(await _world.ReadAsync(destination, Data)) : wanted;
+            Assert.All(content.Select((c, i) => (c, i)), b => Assert.Contains(b.c, new[] { before.Content[b.i], wanted[b.i] }));
+            using var document = JsonDocument.Parse(done!.Result!);
+            var kept = document.RootElement.GetProperty("kept").ValueKind != JsonValueKind.Null;
+            // Nothing is done, and nothing kept, where both read the same already.
+            Assert.True(kept || content == before.Content);
+            _weaves[destination] = before with { Content = content, Kept = kept ? (done.Id, before.Content) : before.Kept };
+        });
+    }
+
+    /// <summary>A disk can be switched under a machine that runs or is off.</summary>
+    private static bool MayGet(Weave weave) => weave.State is WeaveState.Running or WeaveState.Paused or WeaveState.Stopped && weave.Machines.Single(m => m.Name == Db).RunState != RunState.Paused;
+
     private async Task<string> RepairedAsync()
     {
         var report = await _world.Weaver.ReconcileAsync(new(RepairMode.Repair), default);
@@ -178,7 +233,7 @@ internal sealed class ModelWorld : IAsyncDisposable
 
     private Task<string> PowerAsync(Step step, WeaveId weave, WeavePower change, bool may) => TryAsync(step, (w, c) => w.ChangePowerAsync(Lab, weave, change, c, default), _ => { }, may);
 
-    private Task<string> CreateAsync(Step step, StartMode start, CreateWeaveRequest request, IReadOnlyList<string> orders, string? source = null)
+    private Task<string> CreateAsync(Step step, StartMode start, CreateWeaveRequest request, Moment? moment, string? source = null)
     {
         var id = $"w{++_count}";
         var ttl = step.A % 4 == 0 ? TimeSpan.FromMinutes(30) : (TimeSpan?)null;
@@ -186,7 +241,8 @@ internal sealed class ModelWorld : IAsyncDisposable
         {
             var snapshot = SnapshotId.Parse(Result(operation, "snapshot"));
             if (source is not null) Keep(snapshot, source, forWeave: true);
-            _weaves[id] = new([.. orders], snapshot, null);
+            moment ??= _moments[snapshot.Text];
+            _weaves[id] = new([.. moment.Orders], moment.Content, snapshot, null);
         }, ended: async () =>
         {
             if (_weaves.TryGetValue(id, out var made)) _weaves[id] = made with { Ends = (await _world.WeaveAsync(id)).ExpiresAt };
@@ -223,7 +279,7 @@ internal sealed class ModelWorld : IAsyncDisposable
         return report.Begun.Count == 0 ? "without work" : $"with {string.Join(" and ", report.Begun.Select(b => b.Kind).Distinct().Order(StringComparer.Ordinal))}";
     }
 
-    private void Keep(SnapshotId snapshot, string weave, bool forWeave = false, bool automatic = false) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], WeaveId.Parse(weave), forWeave, automatic, ++_count);
+    private void Keep(SnapshotId snapshot, string weave, bool forWeave = false, bool automatic = false) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], _weaves[weave].Content, WeaveId.Parse(weave), forWeave, automatic, ++_count);
 
     private void Gone(string weave)
     {
@@ -290,6 +346,10 @@ internal sealed class ModelWorld : IAsyncDisposable
         Assert.Equal(_moments.Keys, (await _world.SnapshotsAsync()).Select(s => s.Id.Text).Order(StringComparer.Ordinal));
         Assert.Equal(_routes.Keys, (await _world.Store.ListRoutesAsync(Lab, default)).Select(r => r.Id.Text).Order(StringComparer.Ordinal));
         foreach (var (weave, line) in _weaves)
+        {
+            Assert.Equal((weave, line.Content), (weave, Content(await _world.ReadAsync(weave, Data))));
             if (await _world.AskAsync(weave, Web) is { } answer) Assert.Equal((weave, string.Join(",", line.Orders)), (weave, string.Join(",", answer.Orders)));
+        }
+        Assert.Equal(_weaves.Values.Select(l => l.Kept?.Sync.Text).OfType<string>().Order(StringComparer.Ordinal), (await _world.Weaver.ListSyncsAsync(Lab, default)).Select(k => k.Kept.Sync.Text).Order(StringComparer.Ordinal));
     }
 }

@@ -6,7 +6,7 @@ namespace WeaveHypervisor.Weaving.Tests.Worlds;
 /// <content>Bytes of volumes, and their exchange.</content>
 internal sealed partial class World
 {
-    private const int Block = 4096;
+    internal const int Block = 4096;
 
     /// <summary>Has the guest fill one block of 4 KiB of a volume.</summary>
     public async Task WriteAsync(string weave, VolumeId volume, int block, char with)
