@@ -33,14 +33,15 @@ internal sealed class DriverParts : IDisposable
         Host = new(context);
         var guests = new GuestNetworks(context.Client);
         Machines = new(context, Disks, guests);
-        Examiner = new(context, Disks, Switches, guests);
+        var rules = new PortRules(context);
+        Examiner = new(context, Disks, Switches, guests, rules);
         var checkpoints = new Checkpoints(context, editor, Disks);
         var intents = new CaptureIntents(context);
         Cleanup = new(context, Disks, Layers, checkpoints, intents, editor, states);
         Capture = new(context, Disks, Layers, Firmware, Signs, guests, Switches, checkpoints, new MemoryRoutes(context), Cleanup, intents, editor, states);
         Copies = new(context, editor, states, Firmware);
         _importer = new(context, editor, Copies);
-        Starter = new(context, Switches, Disks, Copies, _importer, new CopyDefiner(context, editor, Firmware), states);
+        Starter = new(context, Switches, Disks, Copies, _importer, new CopyDefiner(context, editor, Firmware, rules), states);
         Power = new(context, states, Copies);
         Owned = new(context, Copies, Layers);
         var merging = new MachineLayers(context, Disks, editor);

@@ -56,10 +56,16 @@ internal sealed class CoreBench : IDisposable
             Host.SetAddress(_machines[^1], 0, $"10.0.0.{i + 10}", gateway: "10.0.0.1");
             if (running) await Parts.Power.ChangeAsync([new(MachineName.Parse(name), name, _machines[^1])], PowerChange.Start, TimeSpan.FromMinutes(1), Stop);
         }
-        Examined = await Parts.Examiner.ExamineAsync([.. _machines.Select((id, i) => new MachineRequest(MachineName.Parse(i == 0 ? "web" : "db" + i), id.ToString()))], Stop);
-        Assert.Empty(Examined.Refusals);
+        await ExamineAsync();
         foreach (var machine in Examined.Machines)
             foreach (var volume in machine.Volumes) Heads[(machine.Machine.Name, volume.Volume)] = new(LayerId.New(Clock), volume.Path, volume.Format, volume.VirtualSize);
+    }
+
+    /// <summary>Reads what the machines are now; their heads stay those of the adoption and of captures.</summary>
+    public async Task ExamineAsync()
+    {
+        Examined = await Parts.Examiner.ExamineAsync([.. _machines.Select((id, i) => new MachineRequest(MachineName.Parse(i == 0 ? "web" : "db" + i), id.ToString()))], Stop);
+        Assert.Empty(Examined.Refusals);
     }
 
     public CaptureRequest Plan(bool memory, bool quiesce = false)

@@ -9,7 +9,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.HyperV.Examining;
 
 /// <summary>Reads machines and their networks for adoption. Touches nothing; tells all refusals together. Paths are the host's.</summary>
-internal sealed class Examiner(DriverContext context, DiskFiles disks, HostSwitches switches, GuestNetworks guests)
+internal sealed class Examiner(DriverContext context, DiskFiles disks, HostSwitches switches, GuestNetworks guests, PortRules rules)
 {
     public async Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> requests, CancellationToken stop)
     {
@@ -48,7 +48,7 @@ internal sealed class Examiner(DriverContext context, DiskFiles disks, HostSwitc
             examined.Add(new(new(name, machine.Name, machine.Id), machine.RunState, volumes));
             blueprints.Add(new()
             {
-                Name = name, Definition = MachineDefinition.Write(machine, parts), States = StateKeeper.KindsOf(machine),
+                Name = name, Definition = MachineDefinition.Write(machine, parts, await rules.ReadAsync(parts, stop)), States = StateKeeper.KindsOf(machine),
                 MemoryBytes = parts.MemoryBytes,
                 VirtualCpus = (int)(parts.Find(ProcessorSettingData.ClassName)?.Find(ProcessorSettingData.VirtualQuantity) ?? 1),
                 Volumes = [.. volumes.Select(v => new VolumeBlueprint { Name = v.Volume, Target = v.Volume.Text, VirtualSize = v.VirtualSize })],

@@ -9,10 +9,10 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.HyperV.Starting;
 
 /// <summary>
-/// Makes a copy that boots, from the definition that was read of its original: processors, memory, firmware, controllers, disks and adapters. Other devices (DVD drives, serial ports, graphics) are Hyper-V's defaults.
+/// Makes a copy that boots, from the definition that was read of its original: processors, memory, firmware, controllers, disks and adapters with the rules of their ports. Other devices (DVD drives, serial ports, graphics) are Hyper-V's defaults.
 /// Errors are <see cref="HostException"/>s and <see cref="CimException"/>s.
 /// </summary>
-internal sealed class CopyDefiner(DriverContext context, MachineEditor editor, StateKeeper firmware)
+internal sealed class CopyDefiner(DriverContext context, MachineEditor editor, StateKeeper firmware, PortRules ports)
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(2);
 
@@ -29,7 +29,7 @@ internal sealed class CopyDefiner(DriverContext context, MachineEditor editor, S
 
     public async Task<HostMachine> DefineAsync(CopyMachine copy, InstantiateRequest request, IReadOnlyDictionary<NetworkName, CimPath> networks, CancellationToken stop)
     {
-        var (settings, parts) = MachineDefinition.Read(copy.Blueprint);
+        var (settings, parts, rules) = MachineDefinition.Read(copy.Blueprint);
         await context.Files.CreateFolderAsync(context.Paths.PlaceCopy(copy.Machine.Uuid), stop);
         var system = CopySettings.System(new CimObject(VirtualSystemSettingData.ClassName, null, Kept.Select(k => new KeyValuePair<string, CimValue?>(k, settings[k]))), copy, request, context);
         await context.Jobs.RunAsync(await context.Services.SystemsAsync(stop), VirtualSystemManagementService.DefineSystem(systemSettings: system), Deadline, stop);
@@ -41,7 +41,7 @@ internal sealed class CopyDefiner(DriverContext context, MachineEditor editor, S
             where wanted is not null && present is not null
             select Without(wanted).With("InstanceID", present["InstanceID"])], stop);
         await AddDisksAsync(copy, machine, own, parts, stop);
-        await AddAdaptersAsync(copy, machine, parts, networks, stop);
+        await AddAdaptersAsync(copy, machine, parts, rules, networks, stop);
         if (copy.States.FirstOrDefault(s => s.Kind == StateKind.Nvram) is { } state && await context.Files.FindAsync(state.Path, stop) is not null) await firmware.GiveAsync(machine, state.Path, stop);
         return machine;
     }
@@ -62,14 +62,16 @@ internal sealed class CopyDefiner(DriverContext context, MachineEditor editor, S
         }
     }
 
-    private async Task AddAdaptersAsync(CopyMachine copy, HostMachine machine, MachineParts parts, IReadOnlyDictionary<NetworkName, CimPath> networks, CancellationToken stop)
+    private async Task AddAdaptersAsync(CopyMachine copy, HostMachine machine, MachineParts parts, IReadOnlyDictionary<string, IReadOnlyList<CimObject>> rules, IReadOnlyDictionary<NetworkName, CimPath> networks, CancellationToken stop)
     {
         foreach (var nic in parts.Nics)
         {
             var added = await editor.AddAsync(machine.Settings, Without(nic.Settings), stop);
             if (nic.Connection is null || copy.Blueprint.Nics.FirstOrDefault(n => n.Mac.Equals(nic.Mac, StringComparison.OrdinalIgnoreCase)) is not { } wanted) continue;
-            await editor.AddAsync(machine.Settings, Without(nic.Connection).With(EthernetPortAllocationSettingData.Parent, added.ToString())
+            var port = await editor.AddAsync(machine.Settings, Without(nic.Connection).With(EthernetPortAllocationSettingData.Parent, added.ToString())
                 .With(EthernetPortAllocationSettingData.HostResource, [CopySettings.SwitchOf(wanted, copy, networks).ToString()]).With(EthernetPortAllocationSettingData.EnabledState, (ushort)2), stop);
+            // Before its first start: there is no moment in which the copy runs without them.
+            if (rules.TryGetValue(nic.Connection.Get(EthernetPortAllocationSettingData.InstanceID) ?? "", out var kept)) await ports.GiveAsync(port, [.. kept.Select(Without)], stop);
         }
     }
 
