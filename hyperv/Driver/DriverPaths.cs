@@ -39,6 +39,9 @@ internal sealed class DriverPaths(HyperVOptions options, IHostFiles files)
     /// <summary>Name of a copy.</summary>
     public string NameCopy(EnvironmentId environment, WeaveId weave, MachineName machine) => $"{options.Prefix}.{environment}.{weave}.{machine}";
 
+    /// <summary>Name of the checkpoint that froze a machine's disks: says what stands on it.</summary>
+    public string NameCheckpoint(EnvironmentId environment, SnapshotId snapshot) => $"{options.Prefix}.{environment}.{snapshot} (layers stand on it: do not delete)";
+
     /// <summary>True for the name of a checkpoint that was made here: layers stand on it, and nobody deletes it.</summary>
     public bool IsOurCheckpoint(string? name) => name?.StartsWith(options.Prefix + ".", StringComparison.Ordinal) == true;
 

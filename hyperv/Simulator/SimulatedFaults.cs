@@ -32,11 +32,28 @@ public sealed class SimulatedFaults
     private readonly Lock _gate = new();
     private readonly Dictionary<string, int> _calls = new(StringComparer.Ordinal);
     private readonly Dictionary<(string Call, int Nth), CallFault> _rules = [];
+    private int _effects, _fault, _last = int.MaxValue;
+    private CallFault _how;
+
+    /// <summary>True for the name of a call that changes nothing.</summary>
+    public static bool IsLook(string call) => call is "Get" or "Query" or "Associators" or "Files.Find" or "Files.List" or "Files.Names" or "Files.Read" or "Files.Measure";
 
     /// <summary>The Nth call of that name goes wrong so.</summary>
     public void Add(string call, int nth, CallFault fault)
     {
         lock (_gate) _rules[(call, nth)] = fault;
+    }
+
+    /// <summary>The Nth call from now on that is no look goes wrong so, whatever its name.</summary>
+    public void AddNext(int nth, CallFault fault)
+    {
+        lock (_gate) (_fault, _how) = (_effects + nth, fault);
+    }
+
+    /// <summary>From the Nth call on that is no look, all calls are lost before they are done, looks too: their caller has died.</summary>
+    public void Cut(int nth)
+    {
+        lock (_gate) _last = _effects + nth;
     }
 
     /// <summary>Calls so far, by name.</summary>
@@ -55,6 +72,7 @@ public sealed class SimulatedFaults
         {
             _calls.Clear();
             _rules.Clear();
+            (_effects, _fault, _last) = (0, 0, int.MaxValue);
         }
     }
 
@@ -63,6 +81,10 @@ public sealed class SimulatedFaults
         lock (_gate)
         {
             var nth = _calls[call] = _calls.GetValueOrDefault(call) + 1;
+            var isLook = IsLook(call);
+            if (!isLook) _effects++;
+            if (_effects >= _last) return CallFault.LostBefore;
+            if (!isLook && _effects == _fault) return _how;
             return _rules.TryGetValue((call, nth), out var fault) ? fault : null;
         }
     }

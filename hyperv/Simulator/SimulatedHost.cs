@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Simulator.Cim;
@@ -16,6 +17,7 @@ public sealed partial class SimulatedHost
 {
 
     private readonly Random _random;
+    private readonly ConditionalWeakTable<CimObject, CimPath> _paths = [];
     private DateTimeOffset _downUntil = DateTimeOffset.MinValue;
 
     /// <param name="root">A folder of this system for the host's files; made where it is not there.</param>
@@ -97,7 +99,7 @@ public sealed partial class SimulatedHost
     internal CimPath PathOf(Machine machine) => PathOf(machine.IsPlanned ? PlannedComputerSystem.ClassName : ComputerSystem.ClassName, HostNamespaces.Virtualization,
         ("CreationClassName", machine.IsPlanned ? PlannedComputerSystem.ClassName : ComputerSystem.ClassName), ("Name", MachineFiles.Name(machine.Id)));
 
-    internal CimPath PathOf(CimObject settings) => PathOf(settings.ClassName, HostNamespaces.Virtualization, ("InstanceID", settings.Get(VirtualSystemSettingData.InstanceID)!));
+    internal CimPath PathOf(CimObject settings) => _paths.GetValue(settings, s => PathOf(s.ClassName, HostNamespaces.Virtualization, ("InstanceID", s.Get(VirtualSystemSettingData.InstanceID)!)));
 
     internal CimPath PathOf(SimulatedJob job) => PathOf(job.ClassName, HostNamespaces.Virtualization, ("InstanceID", MachineFiles.Name(job.Id)));
 

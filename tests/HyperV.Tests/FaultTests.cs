@@ -30,7 +30,7 @@ public sealed class FaultTests
         var places = new List<(string, int)>();
         foreach (var (call, count) in bench.Host.Faults.Calls.OrderBy(c => c.Key, StringComparer.Ordinal))
         {
-            var looks = call is "Get" or "Query" or "Associators" or "Files.Find" or "Files.List" or "Files.Names" or "Files.Read" or "Files.Measure";
+            var looks = SimulatedFaults.IsLook(call);
             // Looks have no effect, and no job.
             if (looks && fault is not (CallFault.LostBefore or CallFault.RefusedBefore or CallFault.RestartAfter) || call.StartsWith("Files.", StringComparison.Ordinal) && fault is CallFault.LostAfter or CallFault.JobVanishes or CallFault.JobHangs) continue;
             for (var nth = 1; nth <= count; nth += looks ? EverySoManyLooks : 1) places.Add((call, nth));
@@ -176,6 +176,58 @@ public sealed class FaultTests
             Assert.Equal("written by the copy"u8, kept!);
             Assert.Empty(await bench.Host.Files.ListAsync(bench.Context.Paths.Copies, true, Stop));
             Assert.NotNull(await bench.Host.Files.FindAsync(copies.Machines[0].Heads[0].Head.Path, Stop));
+        }
+    }
+
+    [Theory]
+    [InlineData("DestroySystem", CallFault.RestartAfter)]
+    [InlineData("Files.Delete", CallFault.LostBefore)]
+    public async Task A_copy_whose_powering_off_goes_wrong_leaves_nothing_after_the_next(string call, CallFault fault)
+    {
+        using var bench = Hosts.Core(Hosts.Kind.All);
+        await bench.AdoptAsync(1);
+        var (request, result) = await bench.CaptureAsync(memory: true);
+        for (var nth = 1; nth <= 3; nth++)
+        {
+            var copies = await bench.PlanCopyAsync(request, result);
+            await bench.Parts.Starter.RunAsync(copies, null, Stop);
+            Task PowerOffAsync() => bench.Parts.Power.ChangeAsync([copies.Machines[0].Machine], PowerChange.PowerOff, TimeSpan.FromMinutes(1), Stop);
+            bench.Host.Faults.Forget();
+            bench.Host.Faults.Add(call, nth, fault);
+            try
+            {
+                await PowerOffAsync();
+            }
+            catch (WeaveException)
+            {
+            }
+            bench.Host.Faults.Forget();
+            bench.Clock.Advance(TimeSpan.FromSeconds(10));
+            await PowerOffAsync();
+            Assert.DoesNotContain(await bench.Parts.Owned.ListAsync(Stop), t => t.Kind == OwnedKind.Machine);
+            Assert.Empty(await bench.Host.Files.ListAsync(bench.Context.Paths.Copies, true, Stop));
+        }
+    }
+
+    [Fact]
+    public async Task A_checkpoint_of_a_capture_that_was_cleared_away_bears_a_name_that_says_what_stands_on_it()
+    {
+        using var bench = Hosts.Core(Hosts.Kind.All);
+        await bench.AdoptAsync(1);
+        bench.Host.Faults.Forget();
+        await bench.CaptureAsync(memory: false);
+        // The last of them is that which names the checkpoint, or comes after it.
+        var changes = bench.Host.Faults.Calls["ModifySystemSettings"];
+        for (var nth = 1; nth <= changes; nth++)
+        {
+            var request = bench.Plan(memory: false);
+            await Stand.OnceAsync(bench.Host, "ModifySystemSettings", nth, CallFault.LostBefore, () => bench.Parts.Capture.RunAsync(request, null, Stop));
+            bench.Clock.Advance(TimeSpan.FromSeconds(10));
+            await bench.Parts.Cleanup.AbandonAsync(request, Stop);
+            foreach (var report in await bench.Parts.Cleanup.AbandonAsync(request, Stop))
+                if (request.Machines[0].Volumes.Single(v => v.Volume == report.Volume).NewHead is { } head && head.Id == report.LiveLayer) bench.Heads[(report.Machine, report.Volume)] = head;
+            var machine = (await bench.Context.Machines.FindAsync(bench[0], Stop))!;
+            Assert.All(await bench.Context.Machines.CheckpointsAsync(machine, Stop), c => Assert.True(bench.Context.Paths.IsOurCheckpoint(c.Get(Cim.Wrappers.VirtualSystemSettingData.ElementName))));
         }
     }
 }

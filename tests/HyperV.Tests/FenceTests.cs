@@ -57,6 +57,16 @@ public sealed class FenceTests
     }
 
     [Fact]
+    public async Task A_gateway_starts_on_a_host_that_grants_a_machine_the_disk_alone_that_is_attached_to_it()
+    {
+        using var stand = new Stand(new() { Behaviour = new() { GrantsParents = false } });
+        using var keeper = new FenceKeeper(stand.Context);
+        var (fence, facts, copy) = await WeaveAsync(stand, keeper, "one");
+        Assert.Empty(await keeper.InspectAsync(fence, Stop));
+        Assert.Equal(copy, stand.Host.Behind(Assert.Single(facts.Addresses).Outer));
+    }
+
+    [Fact]
     public async Task Made_twice_a_fence_is_what_it_was_and_nothing_is_called_for_it()
     {
         using var stand = new Stand();

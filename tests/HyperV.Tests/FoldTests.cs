@@ -282,4 +282,28 @@ public sealed class FoldTests
         }
         Assert.Empty(await bench.Host.Files.ListAsync(bench.Context.Paths.Work, true, Stop));
     }
+
+    [Fact]
+    public async Task A_layer_that_was_written_on_one_of_the_hosts_own_leaves_no_file_when_the_volume_is_given_back()
+    {
+        using var bench = new CoreBench();
+        var history = await FoldHistory.MakeAsync(bench, points: 1);
+        var adopted = await bench.Host.Files.ListAsync(bench.Host.DiskFolder, true, Stop);
+        var (head, id) = (history.Layers[^1], LayerId.New(bench.Clock));
+        var written = new LayerRef(id, bench.Context.Paths.PlaceLayer(bench.Environment, bench.Main, id), DiskFormat.Vhdx, head.VirtualSize);
+        await bench.Parts.Volumes.DetachAsync(history.Machine, history.Target, TimeSpan.FromSeconds(5), Stop);
+        await bench.Parts.Layers.WriteLayerAsync(written, head, new(new[] { new DiskRange(0, 4096) }.ToAsyncEnumerable(), (_, into, _) =>
+        {
+            into.Span.Fill((byte)'z');
+            return ValueTask.CompletedTask;
+        }, (_, _, _) => ValueTask.CompletedTask, 4096), null, Stop);
+        await bench.Parts.Volumes.AttachAsync(history.Machine, new(bench.Examined.Machines[0].Volumes[0].Volume, history.Target, written), Stop);
+        Assert.Equal('z', (char)bench.Host.ReadDisk(bench[0], 0, 0, 1)[0]);
+        await history.PowerAsync(PowerChange.PowerOff);
+        await bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned(head, written)], null, Stop);
+        await bench.Parts.Layers.DeleteAsync([head.Path, written.Path], Stop);
+        Assert.Equal(("zb", history.Layers[0].Path), (history.Read(), await history.FileAsync()));
+        Assert.Equal(adopted.Count - 1, (await bench.Host.Files.ListAsync(bench.Host.DiskFolder, true, Stop)).Count);
+        Assert.DoesNotContain(await bench.Host.Files.ListAsync(bench.Context.Paths.Environments, true, Stop), f => HostPath.Ending(f.Path) == ".vhdx");
+    }
 }

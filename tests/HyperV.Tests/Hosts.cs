@@ -1,4 +1,3 @@
-using WeaveHypervisor.Conformance.Drivers;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Inspecting;
 using WeaveHypervisor.HyperV.Simulator;
@@ -36,9 +35,11 @@ public static class Hosts
     }
 
     /// <param name="vagrant">Machines are linked clones of a box, made by Vagrant.</param>
-    internal static HyperVBench Driver(Kind kind, HostProfile profile, int seed, bool vagrant = false)
+    /// <param name="jobTime">Null: as long as hosts take.</param>
+    internal static HyperVBench Driver(Kind kind, HostProfile profile, int seed, bool vagrant = false, bool gateway = true, TimeSpan? jobTime = null)
     {
         var (behaviour, record, outage) = Of(kind);
-        return new HyperVBench(new() { Profile = profile, Seed = seed, Behaviour = behaviour }, record, outage, vagrant);
+        var host = new SimulatedHostOptions { Profile = profile, Seed = seed, Behaviour = behaviour };
+        return new(host with { JobTime = jobTime ?? host.JobTime }, record, outage, gateway, vagrant);
     }
 }

@@ -51,7 +51,7 @@ internal sealed class CaptureCleanup(DriverContext context, DiskFiles disks, Lay
         var reports = new List<HeadReport>();
         foreach (var machine in request.Machines)
         {
-            reports.AddRange(await HeadsAsync(machine, stop));
+            reports.AddRange(await HeadsAsync(machine, request, stop));
             foreach (var path in machine.States.Select(s => s.Path).Append(machine.FlatPath).Append(machine.DeviceStatePath))
             {
                 context.Paths.RequireOurs(path);
@@ -64,7 +64,7 @@ internal sealed class CaptureCleanup(DriverContext context, DiskFiles disks, Lay
     /// <summary>
     /// What the machine writes to: the old head, the new one, or, where the capture died before the new one had its name, a file that stands on the old one by a checkpoint; it gets its name now.
     /// </summary>
-    private async Task<IReadOnlyList<HeadReport>> HeadsAsync(CaptureMachine machine, CancellationToken stop)
+    private async Task<IReadOnlyList<HeadReport>> HeadsAsync(CaptureMachine machine, CaptureRequest request, CancellationToken stop)
     {
         HeadReport Report(CaptureVolume volume, LayerRef live) => new(machine.Machine.Name, volume.Volume, live.Id);
         if (!machine.Exists || await context.Machines.FindAsync(machine.Machine, stop) is not { } found)
@@ -79,6 +79,9 @@ internal sealed class CaptureCleanup(DriverContext context, DiskFiles disks, Lay
             }
             return reports;
         }
+        // One that is known by what it froze alone is not known any more when that was folded.
+        if (await checkpoints.FindAsync(found, machine.Volumes.Select(v => (v.Target, v.Head.Path)), stop) is { } made && !context.Paths.IsOurCheckpoint(made.Get(VirtualSystemSettingData.ElementName)))
+            await checkpoints.NameAsync(made, context.Paths.NameCheckpoint(request.Environment, request.Snapshot), stop);
         var parts = await context.Machines.ReadAsync(found.Settings, stop);
         var answers = new List<HeadReport>();
         foreach (var volume in machine.Volumes)

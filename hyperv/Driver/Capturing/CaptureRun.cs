@@ -150,7 +150,7 @@ internal sealed class CaptureRun(DriverContext context, DiskFiles disks, LayerKe
     private async Task FinishAsync(CaptureMember member, CaptureRequest request, CancellationToken stop)
     {
         await checkpoints.LinkHeadsAsync(member.Machine, member.Request.Volumes, stop);
-        await checkpoints.NameAsync(member.Checkpoint!, $"{context.Options.Prefix}.{request.Environment}.{request.Snapshot} (layers stand on it: do not delete)", stop);
+        await checkpoints.NameAsync(member.Checkpoint!, context.Paths.NameCheckpoint(request.Environment, request.Snapshot), stop);
         foreach (var state in member.Request.States.Where(s => s.Kind == StateKind.Nvram))
             if (await firmware.CaptureAsync(member.Checkpoint!, state.Path, stop) is { } kept) member.States.Add(kept);
         if (member.Route is null || member.Before == RunState.Off) return;

@@ -42,9 +42,22 @@ internal sealed class DiskFiles(DriverContext context)
         return chain;
     }
 
+    /// <summary>Gives a machine the right to what its disk stands on, where the host does not do that as it attaches the disk.</summary>
+    public async Task GrantParentsAsync(string path, Guid machine, CancellationToken stop)
+    {
+        if ((await context.Record.ReadAsync(stop)).GrantsParents) return;
+        foreach (var file in (await ChainAsync(path, stop)).Skip(1)) await context.Files.GrantAsync(file, machine, stop);
+    }
+
     /// <summary>True where two paths lead to one file.</summary>
     public async Task<bool> IsSameAsync(string path, string other, CancellationToken stop) =>
         HostPath.Comparer.Equals(path, other) || (await context.Files.NamesAsync(path, stop)).Contains(other, HostPath.Comparer);
+
+    /// <summary>
+    /// The name by which machines are to open a file: Hyper-V's own, where it has given it one, else the path itself. Only that keeps a layer in its machine's chain of checkpoints; and what the host merges it deletes
+    /// under the name that it knows, so that another one would be left.
+    /// </summary>
+    public async Task<string> OpenedAsAsync(string path, CancellationToken stop) => (await context.Files.NamesAsync(path, stop)).FirstOrDefault(IsHypervisorsName) ?? path;
 
     /// <summary>The name that the rest of the product knows a file by: the layer's, where it is one of ours, else the path itself.</summary>
     public async Task<string> NameAsync(string path, CancellationToken stop) =>

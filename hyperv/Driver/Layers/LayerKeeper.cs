@@ -65,8 +65,9 @@ internal sealed class LayerKeeper(DriverContext context, DiskFiles disks)
         context.Paths.RequireOurs(layer.Path);
         if (await HyperVFaults.AskAsync(() => IsThereAsync(layer, parent, stop), $"Looking for {layer.Path}")) return;
         await HyperVFaults.DoAsync(() => context.Files.CreateFolderAsync(HostPath.Folder(layer.Path), stop), $"Making the folder of {layer.Path}");
-        var below = await VhdxFacts.ReadAsync(context.Files.Local(parent.Path), stop);
-        var shape = new VhdxShape(layer.VirtualSize, context.Files.Local(parent.Path), BlockBytes, below.LogicalSectorBytes, below.PhysicalSectorBytes, VirtualDiskId: below.VirtualDiskId);
+        var on = await HyperVFaults.AskAsync(() => disks.OpenedAsAsync(parent.Path, stop), $"Looking for {parent.Path}");
+        var below = await VhdxFacts.ReadAsync(context.Files.Local(on), stop);
+        var shape = new VhdxShape(layer.VirtualSize, context.Files.Local(on), BlockBytes, below.LogicalSectorBytes, below.PhysicalSectorBytes, VirtualDiskId: below.VirtualDiskId);
         var told = progress is null ? null : new WrittenBytes(progress, "writing a layer", content.Bytes);
         await VhdxWriter.WriteAsync(context.Files.Local(layer.Path), shape, content.Ranges, content.Read, content.Below, told, stop);
     }

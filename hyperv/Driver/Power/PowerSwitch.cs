@@ -22,9 +22,11 @@ internal sealed class PowerSwitch(DriverContext context, StateChange states, Cop
     {
         if (await context.Machines.FindAsync(machine, stop) is not { } found)
         {
-            // A copy that is gone is off: that is what was asked for.
-            if (change is PowerChange.ShutDown or PowerChange.PowerOff) return;
-            throw new WeaveException(Fault.NotFound, $"Machine '{machine.HypervisorName}' is not there.", "A copy that is off is started with its weave: `weave start ENV/WEAVE`.");
+            if (change is not (PowerChange.ShutDown or PowerChange.PowerOff))
+                throw new WeaveException(Fault.NotFound, $"Machine '{machine.HypervisorName}' is not there.", "A copy that is off is started with its weave: `weave start ENV/WEAVE`.");
+            // A copy that is gone is off: that is what was asked for. An earlier call may have left something of it.
+            await copies.RemoveAsync(machine.Uuid, stop);
+            return;
         }
         await HyperVFaults.DoAsync(() => ChangeAsync(found, machine, change, patience, stop), $"Changing the state of machine '{machine.HypervisorName}'");
         if (found.Mark is { Kind: MarkKind.Copy } && change is PowerChange.ShutDown or PowerChange.PowerOff) await copies.RemoveAsync(machine.Uuid, stop);

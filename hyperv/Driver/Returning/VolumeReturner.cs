@@ -113,8 +113,9 @@ internal sealed class VolumeReturner(DriverContext context, DiskFiles disks, Mac
 
     private async Task MergeOffAsync(HostMachine found, ReturnedVolume volume, MachineDisk disk, CancellationToken stop)
     {
-        if (await context.Machines.FindAsync(found.Id, stop) is not { State: MachineStates.Off })
-            throw new WeaveException(Fault.Conflict, $"Hyper-V does not merge disk '{disk.Target}' of '{found.Name}' by itself, and it is merged only while the machine is off.", "Shut it down, then release again.");
+        if (await context.Machines.FindAsync(found.Id, stop) is var now && now is not { State: MachineStates.Off })
+            throw new WeaveException(Fault.Conflict, $"Hyper-V does not merge disk '{disk.Target}' of '{found.Name}' by itself, and it is merged only while the machine is off.",
+                $"{(now is { State: MachineStates.Saved } ? "It is saved: start it, shut" : "Shut")} it down, then release again.");
         await context.UntilAsync($"Merging '{disk.Target}' of '{found.Name}'", async () =>
         {
             if (await IsMergedAsync(found, disk, stop)) return true;

@@ -67,7 +67,7 @@ internal sealed class CopyStarter(DriverContext context, HostSwitches switches, 
             if (await context.Files.FindAsync(head.Head.Path, stop) is null) throw new WeaveException(Fault.DataLoss, $"The layer {Ids.QuotePath(head.Head.Path)} of machine '{copy.Machine.Name}' is gone.", "Make another weave of the snapshot.");
         progress?.Report(new($"making {copy.Machine.Name}", 0, 0));
         there ??= copy.Memory is null ? await definer.DefineAsync(copy, request, networks, stop) : await importer.ImportAsync(copy, request, networks, record, stop);
-        await GrantAsync(there, copy, record, stop);
+        foreach (var head in copy.Heads) await disks.GrantParentsAsync(head.Head.Path, there.Id, stop);
         var (created, loaded) = (clock.GetElapsedTime(start), clock.GetTimestamp());
         if (copy.Memory is not null && wanted == RunState.Paused) return new(copy.Machine.Name, RunState.Paused, "whole", null, created, default, default);
         var outcome = await states.RequestAsync(there.System, StateChange.Start, s => s == MachineStates.Running, context.Options.CopyPatience, stop);
@@ -76,13 +76,5 @@ internal sealed class CopyStarter(DriverContext context, HostSwitches switches, 
         var load = clock.GetElapsedTime(loaded);
         if (wanted == RunState.Paused) await states.RequestAsync(there.System, StateChange.Pause, s => s == MachineStates.Paused, context.Options.StatePatience, stop);
         return new(copy.Machine.Name, wanted, copy.Memory is null ? "boot" : "whole", null, created, load, clock.GetElapsedTime(loaded) - load);
-    }
-
-    /// <summary>Hyper-V grants a machine the disks that are attached to it; what they stand on is granted here where it does not do that.</summary>
-    private async Task GrantAsync(HostMachine machine, CopyMachine copy, CapabilityRecord record, CancellationToken stop)
-    {
-        if (record.GrantsParents) return;
-        foreach (var head in copy.Heads)
-            foreach (var file in (await disks.ChainAsync(head.Head.Path, stop)).Skip(1)) await context.Files.GrantAsync(file, machine.Id, stop);
     }
 }

@@ -14,6 +14,7 @@ internal sealed class VolumePlugger(DriverContext context)
 {
     private static readonly TimeSpan Pace = TimeSpan.FromSeconds(1);
     private readonly VirtualHardware _hardware = new(context);
+    private readonly DiskFiles _disks = new(context);
 
     /// <inheritdoc cref="IHypervisorDriver.AttachVolumeAsync"/>
     /// <param name="volume">With the host's path of its layer.</param>
@@ -23,7 +24,9 @@ internal sealed class VolumePlugger(DriverContext context)
         var names = await context.Files.NamesAsync(volume.Layer.Path, stop);
         if (names.Count == 0) throw new WeaveException(Fault.DataLoss, $"The file {Ids.QuotePath(volume.Layer.Path)} of volume '{volume.Volume}' is gone.", "Use another snapshot.");
         // Hyper-V's own name of a layer keeps it in the machine's chain of checkpoints.
-        await _hardware.PutDiskAsync(found, volume.Target, names.FirstOrDefault(DiskFiles.IsHypervisorsName) ?? volume.Layer.Path, stop);
+        var file = names.FirstOrDefault(DiskFiles.IsHypervisorsName) ?? volume.Layer.Path;
+        await _hardware.PutDiskAsync(found, volume.Target, file, stop);
+        await _disks.GrantParentsAsync(file, found.Id, stop);
     }, $"Attaching '{volume.Target}' to '{machine.HypervisorName}'");
 
     /// <inheritdoc cref="IHypervisorDriver.DetachVolumeAsync"/>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Simulator.Machines;
@@ -10,10 +11,26 @@ internal sealed record Link(string Class, string LeftRole, CimPath Left, string 
 /// <summary>Everything that a host shows of itself, made anew from its state for each look. What the host's build does not have is left out.</summary>
 internal sealed class Catalogue(SimulatedHost host)
 {
-    public IEnumerable<CimObject> Objects()
+    /// <summary>Objects as they are shown, of such as never change.</summary>
+    private readonly ConditionalWeakTable<CimObject, CimObject> _shown = [];
+    private IReadOnlyList<CimObject>? _fixed;
+    private IReadOnlyList<Link>? _fixedLinks;
+
+    /// <summary>The objects of those classes whose names are wanted.</summary>
+    public IEnumerable<CimObject> Objects(Func<string, bool> wants)
     {
-        var v2 = Services().Concat(Host()).Concat(Templates.Objects()).Concat(host.Machines.SelectMany(Objects)).Concat(host.Jobs.Jobs.Select(host.Jobs.Describe)).Concat(host.Network.Objects()).Concat(host.ReferencePoints());
-        return v2.Select(Identify).Concat(host.Network.StandardObjects());
+        _fixed ??= [.. Services().Concat(Host()).Concat(Templates.Objects()).Select(Identify)];
+        return _fixed.Where(o => wants(o.ClassName))
+            .Concat(host.Machines.SelectMany(m => Objects(m, wants)).Select(o => _shown.TryGetValue(o, out var shown) ? shown : Identify(o)))
+            .Concat(host.Jobs.Jobs.Where(j => wants(j.ClassName)).Select(host.Jobs.Describe).Concat(host.Network.Objects().Concat(host.ReferencePoints()).Where(o => wants(o.ClassName))).Select(Identify))
+            .Concat(host.Network.StandardObjects().Where(o => wants(o.ClassName)));
+    }
+
+    /// <summary>Settings are replaced where something of them changes: they are shown alike as long as they are there.</summary>
+    private CimObject Keep(CimObject settings)
+    {
+        if (!_shown.TryGetValue(settings, out _)) _shown.Add(settings, Identify(settings));
+        return settings;
     }
 
     public IEnumerable<Link> Links()
@@ -21,7 +38,7 @@ internal sealed class Catalogue(SimulatedHost host)
         foreach (var job in host.Jobs.Jobs)
             foreach (var affected in job.Affected)
                 yield return new(job.ClassName == StorageJob.ClassName ? AffectedStorageJobElement.ClassName : AffectedJobElement.ClassName, "AffectingElement", host.PathOf(job), "AffectedElement", affected);
-        foreach (var link in host.Machines.SelectMany(Links).Concat(Templates.Links(host)).Concat(host.Network.Links()).Concat(host.ReferencePointLinks())) yield return link;
+        foreach (var link in host.Machines.SelectMany(Links).Concat(_fixedLinks ??= [.. Templates.Links(host)]).Concat(host.Network.Links()).Concat(host.ReferencePointLinks())) yield return link;
     }
 
     /// <summary>Gives an object its path, and takes from it what this build of Windows does not know.</summary>
@@ -48,25 +65,25 @@ internal sealed class Catalogue(SimulatedHost host)
         select new CimObject(service.ClassName).With(VirtualSystemManagementService.CreationClassName, service.ClassName).With(VirtualSystemManagementService.Name, service.Item2)
             .With("SystemCreationClassName", CimValue.Of(ComputerSystem.ClassName)).With(VirtualSystemManagementService.SystemName, host.Options.Name);
 
-    private IEnumerable<CimObject> Objects(Machine machine)
+    private IEnumerable<CimObject> Objects(Machine machine, Func<string, bool> wants)
     {
         var className = machine.IsPlanned ? PlannedComputerSystem.ClassName : ComputerSystem.ClassName;
         var name = MachineFiles.Name(machine.Id);
-        var status = machine.Orphans.Count > 0 && machine.MergesDisks ? new ushort[] { 2, 32772 } : [2];
-        yield return new CimObject(className).With(ComputerSystem.CreationClassName, className).With(ComputerSystem.Name, name).With(ComputerSystem.ElementName, machine.Name)
-            .With("Caption", CimValue.Of("Virtual Machine")).With(ComputerSystem.EnabledState, machine.State).With("HealthState", CimValue.Of((ushort)5)).With(ComputerSystem.OperationalStatus, status)
-            .With(ComputerSystem.OnTimeInMilliseconds, machine.Guest is { RunsSince: { } since } ? (ulong)(host.Now - since).TotalMilliseconds : 0);
+        if (wants(className))
+            yield return new CimObject(className).With(ComputerSystem.CreationClassName, className).With(ComputerSystem.Name, name).With(ComputerSystem.ElementName, machine.Name)
+                .With("Caption", CimValue.Of("Virtual Machine")).With(ComputerSystem.EnabledState, machine.State).With("HealthState", CimValue.Of((ushort)5))
+                .With(ComputerSystem.OperationalStatus, machine.Orphans.Count > 0 && machine.MergesDisks ? [2, 32772] : new ushort[] { 2 })
+                .With(ComputerSystem.OnTimeInMilliseconds, machine.Guest is { RunsSince: { } since } ? (ulong)(host.Now - since).TotalMilliseconds : 0);
         foreach (var configuration in machine.Configurations)
-        {
-            yield return configuration.Settings;
-            foreach (var settings in configuration.Resources.Concat(configuration.Features)) yield return settings;
-        }
+            foreach (var settings in configuration.Resources.Concat(configuration.Features).Prepend(configuration.Settings))
+                if (wants(settings.ClassName)) yield return Keep(settings);
         if (machine.IsPlanned) yield break;
-        yield return new CimObject(VirtualSystemExportSettingData.ClassName).With(VirtualSystemExportSettingData.InstanceID, $@"{machine.Own.Id}\Export")
-            .With(VirtualSystemExportSettingData.CopySnapshotConfiguration, (byte)0).With(VirtualSystemExportSettingData.CopyVmRuntimeInformation, true).With(VirtualSystemExportSettingData.CopyVmStorage, true)
-            .With(VirtualSystemExportSettingData.CreateVmExportSubdirectory, true).With(VirtualSystemExportSettingData.CaptureLiveState, (byte)1);
-        yield return new CimObject(DiskMergeSettingData.ClassName).With(DiskMergeSettingData.InstanceID, machine.Own.Id).With(DiskMergeSettingData.EnabledState, machine.MergesDisks ? 1u : 0u);
-        foreach (var nic in machine.State == RunState.Running ? machine.Own.Nics : [])
+        if (wants(VirtualSystemExportSettingData.ClassName))
+            yield return new CimObject(VirtualSystemExportSettingData.ClassName).With(VirtualSystemExportSettingData.InstanceID, $@"{machine.Own.Id}\Export")
+                .With(VirtualSystemExportSettingData.CopySnapshotConfiguration, (byte)0).With(VirtualSystemExportSettingData.CopyVmRuntimeInformation, true).With(VirtualSystemExportSettingData.CopyVmStorage, true)
+                .With(VirtualSystemExportSettingData.CreateVmExportSubdirectory, true).With(VirtualSystemExportSettingData.CaptureLiveState, (byte)1);
+        if (wants(DiskMergeSettingData.ClassName)) yield return new CimObject(DiskMergeSettingData.ClassName).With(DiskMergeSettingData.InstanceID, machine.Own.Id).With(DiskMergeSettingData.EnabledState, machine.MergesDisks ? 1u : 0u);
+        foreach (var nic in machine.State == RunState.Running && wants(GuestNetworkAdapterConfiguration.ClassName) ? machine.Own.Nics : [])
             if (host.GuestAddresses.TryGetValue(nic.Get(SyntheticEthernetPortSettingData.Address)!, out var given))
                 yield return new CimObject(GuestNetworkAdapterConfiguration.ClassName).With(GuestNetworkAdapterConfiguration.InstanceID, $@"Microsoft:GuestNetwork\{name}\{machine.Own.Slot(nic).Split('\\')[0]}")
                     .With(GuestNetworkAdapterConfiguration.IPAddresses, [given.Address, "fe80::1"]).With(GuestNetworkAdapterConfiguration.Subnets, [given.Mask, "64"])
@@ -74,7 +91,7 @@ internal sealed class Catalogue(SimulatedHost host)
         foreach (var (component, device) in new[] { (HeartbeatComponent.ClassName, "84EAAE65-2F2E-45F5-9BB5-0E857DC8EB47"), (ShutdownComponent.ClassName, "9F8233AC-BE49-4C79-8EE3-E7E1985B2077"), (KvpExchangeComponent.ClassName, "2A34B1C2-FD73-4043-8A5B-DD2159BC743F") })
         {
             // Components other than the settings of the machine are there while it runs.
-            if (machine.State != RunState.Running || !machine.HasHeartbeat) continue;
+            if (machine.State != RunState.Running || !machine.HasHeartbeat || !wants(component)) continue;
             yield return new CimObject(component).With("CreationClassName", CimValue.Of(component)).With("DeviceID", CimValue.Of($@"Microsoft:{device}\{name}")).With("SystemCreationClassName", CimValue.Of(ComputerSystem.ClassName))
                 .With("SystemName", CimValue.Of(name)).With("OperationalStatus", CimValue.Of(new ushort[] { 2, 2 })).With("EnabledState", CimValue.Of((ushort)2));
         }

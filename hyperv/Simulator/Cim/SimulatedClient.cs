@@ -18,7 +18,7 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
         var query = WqlReader.Read(wql);
         var type = Class(@namespace, query.ClassName);
         if (query.Properties.FirstOrDefault(p => !type.Properties.ContainsKey(p)) is { } unknown) throw new CimException(CimStatus.InvalidQuery, $"{type.Name} has no property {unknown}.", 0x80041017);
-        return [.. Visible(type.Namespace).Where(o => host.Schema.Find(o.ClassName)!.Is(type.Name) && query.Matches(o))];
+        return [.. Visible(type.Namespace, c => host.Schema.Find(c)!.Is(type.Name)).Where(query.Matches)];
     }, stop);
 
     public Task<IReadOnlyList<CimObject>> AssociatorsAsync(CimPath path, string? associationClass, string? resultClass, string? role, string? resultRole, CancellationToken stop) => Run<IReadOnlyList<CimObject>>("Associators", fault =>
@@ -27,10 +27,14 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
         if (associationClass is not null && !Class(path.Namespace, associationClass).IsAssociation) throw new CimException(CimStatus.InvalidParameter, $"{associationClass} is no association.");
         if (resultClass is not null) _ = Class(path.Namespace, resultClass);
         Find(path);
-        var found = host.Catalogue.Links().SelectMany(l => new[] { (l.Class, From: l.Left, FromRole: l.LeftRole, To: l.Right, ToRole: l.RightRole), (l.Class, From: l.Right, FromRole: l.RightRole, To: l.Left, ToRole: l.LeftRole) })
-            .Where(l => l.From.Equals(path) && (associationClass is null || host.Schema.Find(l.Class)!.Is(associationClass)) && Fits(role, l.FromRole) && Fits(resultRole, l.ToRole))
-            .Select(l => l.To).Distinct().ToHashSet();
-        return [.. Visible(path.Namespace).Where(o => found.Contains(o.Reference) && (resultClass is null || host.Schema.Find(o.ClassName)!.Is(resultClass)))];
+        var found = new HashSet<CimPath>();
+        foreach (var link in host.Catalogue.Links().Where(l => associationClass is null || host.Schema.Find(l.Class)!.Is(associationClass)))
+        {
+            if (link.Left.Equals(path) && Fits(role, link.LeftRole) && Fits(resultRole, link.RightRole)) found.Add(link.Right);
+            if (link.Right.Equals(path) && Fits(role, link.RightRole) && Fits(resultRole, link.LeftRole)) found.Add(link.Left);
+        }
+        var classes = found.Select(f => f.ClassName).Where(c => resultClass is null || host.Schema.Find(c)!.Is(resultClass)).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        return [.. Visible(path.Namespace, classes.Contains).Where(o => found.Contains(o.Reference))];
     }, stop);
 
     public Task<CimAnswer> InvokeAsync(CimPath target, CimCall call, CancellationToken stop) => Run(call.Method, fault =>
@@ -113,10 +117,12 @@ internal sealed class SimulatedClient(SimulatedHost host) : ICimClient
     }
 
     private CimObject Find(CimPath path, bool evenWithoutRights = false) =>
-        (evenWithoutRights ? host.Catalogue.Objects() : Visible(path.Namespace)).FirstOrDefault(o => o.Reference.Equals(path)) ?? throw new CimException(CimStatus.NotFound, $"There is no {path}.", 0x80041002);
+        (evenWithoutRights ? host.Catalogue.Objects(IsOf(path)) : Visible(path.Namespace, IsOf(path))).FirstOrDefault(o => o.Reference.Equals(path)) ?? throw new CimException(CimStatus.NotFound, $"There is no {path}.", 0x80041002);
 
-    private IEnumerable<CimObject> Visible(string @namespace) => 
-        host.Catalogue.Objects().Where(o => o.Reference.Namespace.Equals(@namespace, StringComparison.OrdinalIgnoreCase) && (host.Options.HasRights || o.Reference.Namespace.Equals(HostNamespaces.Windows, StringComparison.OrdinalIgnoreCase)));
+    private static Func<string, bool> IsOf(CimPath path) => c => c.Equals(path.ClassName, StringComparison.OrdinalIgnoreCase);
+
+    private IEnumerable<CimObject> Visible(string @namespace, Func<string, bool> wants) =>
+        host.Catalogue.Objects(wants).Where(o => o.Reference.Namespace.Equals(@namespace, StringComparison.OrdinalIgnoreCase) && (host.Options.HasRights || o.Reference.Namespace.Equals(HostNamespaces.Windows, StringComparison.OrdinalIgnoreCase)));
 
     private static bool Fits(string? wanted, string role) => wanted is null || wanted.Equals(role, StringComparison.OrdinalIgnoreCase);
 }

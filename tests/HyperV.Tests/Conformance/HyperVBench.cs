@@ -29,11 +29,11 @@ internal sealed class HyperVBench : DriverBench
     private CimPath? _lan;
     private int _named;
 
-    public HyperVBench(SimulatedHostOptions host, CapabilityRecord? record, bool outage, bool vagrant = false)
+    public HyperVBench(SimulatedHostOptions host, CapabilityRecord? record, bool outage, bool gateway = true, bool vagrant = false)
     {
         // A user's network that the host translates for, too.
         _host = new(_root, _clock, host with { Behaviour = host.Behaviour with { TakesSeveralNats = true } });
-        _options = new() { Root = @"C:\Weave", GatewayImage = Image, AllowOutage = outage };
+        _options = new() { Root = @"C:\Weave", GatewayImage = gateway ? Image : null, AllowOutage = outage };
         _record = record;
         _context = NewContext();
         if (vagrant) _lab = new(_host, _context);
@@ -42,6 +42,7 @@ internal sealed class HyperVBench : DriverBench
     /// <summary>Made by Vagrant, the machines are; null where by a user.</summary>
     public VagrantLab? Lab => _lab;
     public SimulatedHost Host => _host;
+    public LeapingClock Clock => _clock;
     public DriverContext Context => _context;
 
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
@@ -72,9 +73,16 @@ internal sealed class HyperVBench : DriverBench
         return await GiveAsync("uefi", hasAgent: true, running: false, stop);
     }
 
-    private async Task<MachineRequest> GiveAsync(string name, bool hasAgent, bool running, CancellationToken stop)
+    /// <summary>A running machine of the user's with a shape of its own.</summary>
+    public async Task<MachineRequest> GiveMachineAsync(string name, int disks, int generation, CancellationToken stop)
     {
-        var id = _lab is null ? _host.AddMachine(name, [DiskBytes], [_lan!], memoryMegabytes: 64, checkpoints: 3) : await _lab.UpAsync(name, _lan!, stop);
+        await PrepareAsync(stop);
+        return await GiveAsync(name, hasAgent: true, running: true, stop, disks, generation);
+    }
+
+    private async Task<MachineRequest> GiveAsync(string name, bool hasAgent, bool running, CancellationToken stop, int disks = 1, int generation = 2)
+    {
+        var id = _lab is null ? _host.AddMachine(name, [.. Enumerable.Repeat(DiskBytes, disks)], [_lan!], generation, memoryMegabytes: 64, checkpoints: 3) : await _lab.UpAsync(name, _lan!, stop);
         _host.SetAddress(id, 0, Network + (10 + _named++), gateway: Network + "1");
         _host.SetGuest(id, hasQuiescer: hasAgent, hasHeartbeat: hasAgent);
         if (running) await RequestAsync(id, 2, stop);
@@ -139,7 +147,7 @@ internal sealed class HyperVBench : DriverBench
 
     public override async Task KillAsync(MachineRef machine, CancellationToken stop) => await RequestAsync(await IdOfAsync(machine, stop), 3, stop);
 
-    private Task RequestAsync(Guid id, ushort state, CancellationToken stop) =>
+    public Task RequestAsync(Guid id, ushort state, CancellationToken stop) =>
         _context.Jobs.RunAsync(_host.SystemOf(id), ComputerSystem.RequestStateChange(state), TimeSpan.FromMinutes(1), stop);
 
     public override IReadOnlyList<(string What, Func<CancellationToken, Task> Do)> Damages(FenceTag fence) =>

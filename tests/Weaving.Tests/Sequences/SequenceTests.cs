@@ -1,5 +1,4 @@
-using System.Diagnostics;
-using System.Globalization;
+using WeaveHypervisor.Conformance;
 
 namespace WeaveHypervisor.Weaving.Tests.Sequences;
 
@@ -12,42 +11,17 @@ public sealed class SequenceTests(ITestOutputHelper output)
     private static readonly TimeSpan Usual = TimeSpan.FromSeconds(20);
 
     [Fact]
-    public async Task Whatever_is_done_in_whatever_order_store_host_and_model_agree()
-    {
-        var asked = Environment.GetEnvironmentVariable("WEAVE_SEQUENCES")?.Split('-').Select(n => int.Parse(n, CultureInfo.InvariantCulture)).ToList();
-        var (first, last) = asked is null ? (1, 400) : (asked[0], asked[^1]);
-        var clock = Stopwatch.StartNew();
-        var (run, actions, done) = (0, 0, new SortedDictionary<string, int>(StringComparer.Ordinal));
-        for (var number = first; number <= last && (asked is not null || run < 40 || clock.Elapsed < Usual); number++, run++)
-        {
-            var sequence = Sequence.Of(number);
-            actions += sequence.Count;
-            if (await FailureAsync(sequence, done) is not { } failure) continue;
-            // Shorter ones: without one action each, as long as any of them fails, too.
-            for (var again = true; again;)
-            {
-                again = false;
-                for (var i = sequence.Count - 1; i >= 0; i--)
-                {
-                    List<Step> shorter = [.. sequence.Where((_, at) => at != i)];
-                    if (await FailureAsync(shorter, null) is not { } other) continue;
-                    (sequence, failure, again) = (shorter, other, true);
-                }
-            }
-            Assert.Fail($"Sequence {number}, made as short as it can be:\n{string.Join("\n", sequence)}\n{failure}");
-        }
-        output.WriteLine($"sequences {first} to {first + run - 1}, {actions} actions, {clock.Elapsed.TotalSeconds:0} s: {string.Join(", ", done.Select(d => $"{d.Key} {d.Value}"))}");
-        Assert.True(run >= 40 || asked is not null);
-    }
+    public Task Whatever_is_done_in_whatever_order_store_host_and_model_agree() =>
+        RandomSequences.RunAsync(Sequence.Of, (_, sequence, done) => FailureAsync(sequence, done), least: 40, most: 400, Usual, output.WriteLine);
 
-    private static async Task<string?> FailureAsync(IReadOnlyList<Step> sequence, SortedDictionary<string, int>? done)
+    private static async Task<string?> FailureAsync(IReadOnlyList<Step> sequence, IDictionary<string, int>? done)
     {
         await using var model = new ModelWorld();
         foreach (var step in sequence)
             try
             {
                 var outcome = await model.DoAsync(step);
-                if (done is not null) done[outcome] = done.GetValueOrDefault(outcome) + 1;
+                if (done is not null) done[outcome] = (done.TryGetValue(outcome, out var times) ? times : 0) + 1;
             }
             catch (Exception e)
             {
