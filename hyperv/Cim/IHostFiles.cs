@@ -56,6 +56,12 @@ public interface IHostFiles
     /// <summary>Bytes that a file takes on disk, holes left out; null where there is none.</summary>
     Task<long?> MeasureAsync(string path, CancellationToken stop);
 
+    /// <summary>
+    /// What somebody writes into a named pipe that he has opened for others (<c>\\.\pipe\NAME</c>), as the serial port of a machine that runs does, from now on: <paramref name="length"/> bytes of ASCII, or fewer where no more come in
+    /// <paramref name="patience"/>. Empty where nothing came, or no such pipe was there.
+    /// </summary>
+    Task<string> ListenAsync(string pipe, int length, TimeSpan patience, CancellationToken stop);
+
     /// <summary>Where this process reaches a file of the host, as the readers and writers of disks need it. The same path on the host itself.</summary>
     string Local(string path);
 

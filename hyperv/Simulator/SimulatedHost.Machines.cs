@@ -48,6 +48,9 @@ public sealed partial class SimulatedHost
             Templates.Settings(ProcessorSettingData.ClassName, $@"Microsoft:{name}\B637F346-6A0E-4DEC-AF52-BD70CB80A21D\0", ResourceNames.Processor, 3).With(ProcessorSettingData.VirtualQuantity, 1ul),
             new CimObject(SecuritySettingData.ClassName).With(SecuritySettingData.InstanceID, $@"Microsoft:{name}\52E1B6BC-2A64-4A56-95FD-0E55D9E1BC4D").With(SecuritySettingData.TpmEnabled, false).With(SecuritySettingData.ShieldingRequested, false),
             .. settings.Get(VirtualSystemSettingData.VirtualSystemSubType) == "Microsoft:Hyper-V:SubType:1"
+                ? from port in new[] { "0", "1" } select Templates.Settings(SerialPortSettingData.ClassName, $@"Microsoft:{name}\8E3A359F-559A-4B6A-98A9-1690A6100ED7\{port}", ResourceNames.SerialPort, 21).With(SerialPortSettingData.Connection, [""])
+                : [],
+            .. settings.Get(VirtualSystemSettingData.VirtualSystemSubType) == "Microsoft:Hyper-V:SubType:1"
                 ? from number in new[] { "0", "1" } select Templates.Settings(ResourceAllocationSettingData.ClassName, $@"Microsoft:{name}\83F8638B-8DCA-4152-9EDA-2CA8B33039B4\{number}", ResourceNames.Ide, 5).With(ResourceAllocationSettingData.Address, number)
                 : [],
         ];

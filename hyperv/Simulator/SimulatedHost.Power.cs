@@ -102,7 +102,7 @@ public sealed partial class SimulatedHost
     internal SavedImage Remember(Machine machine)
     {
         var files = machine.Own.Disks.Where(d => Configuration.File(d) is not null).ToDictionary(machine.Own.Slot, d => Configuration.File(d)!);
-        return new(files.ToDictionary(f => f.Key, f => Disks.Hash(f.Value)), files, Shape(machine.Own), machine.Guest!.Boot, machine.Guest.CountAt(Now));
+        return new(files.ToDictionary(f => f.Key, f => Disks.Hash(f.Value)), files, Shape(machine.Own), machine.Guest!.Boot, machine.Guest.CountAt(Now), machine.Guest.SaysCount);
     }
 
     /// <summary>What device state in memory depends on: sizes, devices and addresses, but not where files and switches are.</summary>
@@ -112,6 +112,7 @@ public sealed partial class SimulatedHost
     private JobEnd Start(Machine machine, bool restores)
     {
         foreach (var disk in machine.Own.DiskFiles) RequireOpens(machine, disk);
+        RequirePipes(machine);
         if (!restores)
         {
             foreach (var nic in machine.Own.Nics.Where(n => n.Find(SyntheticEthernetPortSettingData.StaticMacAddress) is not true).ToList())
@@ -125,7 +126,7 @@ public sealed partial class SimulatedHost
         var files = machine.Own.Disks.ToDictionary(machine.Own.Slot, d => Configuration.File(d)!);
         if (!Behaviour.ResumesOnOtherDisks && files.Any(f => !HostPath.Comparer.Equals(image.DiskFiles.GetValueOrDefault(f.Key), f.Value)))
             throw new JobFailure(JobFailure.InvalidArgument, $"'{machine.Name}' could not be restored: its disks are not those of the saved state");
-        machine.Guest = new() { Boot = image.Boot, Counted = image.Counter, RunsSince = Now, IsCorrupt = files.Any(f => image.DiskHashes.GetValueOrDefault(f.Key) != Disks.Hash(f.Value)) };
+        machine.Guest = new() { Boot = image.Boot, Counted = image.Counter, SaysCount = image.SaysCount, RunsSince = Now, IsCorrupt = files.Any(f => image.DiskHashes.GetValueOrDefault(f.Key) != Disks.Hash(f.Value)) };
         machine.Saved = null;
         machine.State = RunState.Running;
         KeepSaved(machine);
@@ -134,7 +135,7 @@ public sealed partial class SimulatedHost
 
     private void Boot(Machine machine)
     {
-        machine.Guest = new() { Boot = NewId(), RunsSince = Now };
+        machine.Guest = new() { Boot = NewId(), SaysCount = BootsCounter(machine), RunsSince = Now };
         machine.State = RunState.Running;
     }
 

@@ -37,6 +37,9 @@ public sealed record HostBehaviour
     /// <summary>An export without disks suspends the merging of that machine's disks.</summary>
     public bool SuspendsMerges { get; init; } = true;
 
+    /// <summary>What a guest writes to a serial port that is a named pipe can be heard there.</summary>
+    public bool OpensPipes { get; init; } = true;
+
     /// <summary>The host's address translation takes more than one internal prefix.</summary>
     public bool TakesSeveralNats { get; init; }
 }

@@ -57,7 +57,7 @@ internal sealed partial class CallRecorder
         }
     }
 
-    private sealed class Files(IHostFiles inner, CallRecorder recorder) : IHostFiles
+    private sealed class Files(IHostFiles inner, CallRecorder recorder) : PassingFiles(inner)
     {
         private T Note<T>(T done, params ReadOnlySpan<string> what)
         {
@@ -65,21 +65,13 @@ internal sealed partial class CallRecorder
             return done;
         }
 
-        public Task<HostFile?> FindAsync(string path, CancellationToken stop) => inner.FindAsync(path, stop);
-        public Task<IReadOnlyList<HostFile>> ListAsync(string folder, bool below, CancellationToken stop) => inner.ListAsync(folder, below, stop);
-        public Task CreateFolderAsync(string folder, CancellationToken stop) => Note(inner.CreateFolderAsync(folder, stop), "folder", folder);
-        public Task CopyAsync(string from, string to, CancellationToken stop) => Note(inner.CopyAsync(from, to, stop), "copy", from, "->", to);
-        public Task LinkAsync(string existing, string link, CancellationToken stop) => Note(inner.LinkAsync(existing, link, stop), "link", existing, "->", link);
-        public Task ReplaceAsync(string from, string to, CancellationToken stop) => Note(inner.ReplaceAsync(from, to, stop), "replace", to, "by", from);
-        public Task DeleteAsync(string path, CancellationToken stop) => Note(inner.DeleteAsync(path, stop), "delete", path);
-        public Task SetReadOnlyAsync(string path, bool readOnly, CancellationToken stop) => Note(inner.SetReadOnlyAsync(path, readOnly, stop), "read-only", path, readOnly.ToString());
-        public Task GrantAsync(string path, Guid machine, CancellationToken stop) => Note(inner.GrantAsync(path, machine, stop), "grant", path, "to", machine.ToString("D"));
-        public Task<long> FreeBytesAsync(string path, CancellationToken stop) => inner.FreeBytesAsync(path, stop);
-        public Task<byte[]?> ReadAsync(string path, CancellationToken stop) => inner.ReadAsync(path, stop);
-        public Task WriteAsync(string path, ReadOnlyMemory<byte> bytes, CancellationToken stop) => Note(inner.WriteAsync(path, bytes, stop), "write", path, Encoding.UTF8.GetString(bytes.Span));
-        public Task<IReadOnlyList<string>> NamesAsync(string path, CancellationToken stop) => inner.NamesAsync(path, stop);
-        public Task<long?> MeasureAsync(string path, CancellationToken stop) => inner.MeasureAsync(path, stop);
-        public string Local(string path) => inner.Local(path);
-        public string Hosted(string local) => inner.Hosted(local);
+        public override Task CreateFolderAsync(string folder, CancellationToken stop) => Note(base.CreateFolderAsync(folder, stop), "folder", folder);
+        public override Task CopyAsync(string from, string to, CancellationToken stop) => Note(base.CopyAsync(from, to, stop), "copy", from, "->", to);
+        public override Task LinkAsync(string existing, string link, CancellationToken stop) => Note(base.LinkAsync(existing, link, stop), "link", existing, "->", link);
+        public override Task ReplaceAsync(string from, string to, CancellationToken stop) => Note(base.ReplaceAsync(from, to, stop), "replace", to, "by", from);
+        public override Task DeleteAsync(string path, CancellationToken stop) => Note(base.DeleteAsync(path, stop), "delete", path);
+        public override Task SetReadOnlyAsync(string path, bool readOnly, CancellationToken stop) => Note(base.SetReadOnlyAsync(path, readOnly, stop), "read-only", path, readOnly.ToString());
+        public override Task GrantAsync(string path, Guid machine, CancellationToken stop) => Note(base.GrantAsync(path, machine, stop), "grant", path, "to", machine.ToString("D"));
+        public override Task WriteAsync(string path, ReadOnlyMemory<byte> bytes, CancellationToken stop) => Note(base.WriteAsync(path, bytes, stop), "write", path, Encoding.UTF8.GetString(bytes.Span));
     }
 }

@@ -1,6 +1,8 @@
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
+using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Machines;
+using WeaveHypervisor.HyperV.SelfTest;
 using WeaveHypervisor.HyperV.Simulator;
 using WeaveHypervisor.Model;
 
@@ -51,7 +53,7 @@ public sealed class CaptureTests
 
         // What a user has chosen for his machines is as it was.
         var settings = (await bench.Context.Machines.FindAsync(bench[0], Stop))!.Settings;
-        Assert.Equal((ushort)3, settings.Find(Cim.Wrappers.VirtualSystemSettingData.UserSnapshotType));
+        Assert.Equal((ushort)3, settings.Find(VirtualSystemSettingData.UserSnapshotType));
         Assert.Empty(await bench.Host.Files.ListAsync(bench.Context.Paths.Work, true, Stop));
         foreach (var volume in request.Machines.SelectMany(m => m.Volumes.Select(v => (m.Machine, v))))
             Assert.Equal(volume.v.NewHead.Path, (await bench.Parts.Machines.InspectAsync(volume.Machine, Stop))!.VolumePaths[volume.v.Target], HostPath.Comparer);
@@ -133,5 +135,24 @@ public sealed class CaptureTests
             Assert.Equal(Fault.Conflict, (await Assert.ThrowsAsync<WeaveException>(() => bench.Parts.Starter.RunAsync(copies, null, Stop))).Fault);
             Assert.Single(bench.Host.MachineNames());
         }
+    }
+
+    [Fact]
+    public async Task The_serial_port_of_a_copy_is_not_its_originals_pipe()
+    {
+        const string pipe = @"\\.\pipe\web-com1";
+        using var bench = Hosts.Core(Hosts.Kind.All);
+        await bench.AdoptAsync(1, generation: 1, running: false);
+        bench.Host.WriteIntoFile(bench.Heads.Values.First().Path, 0, CountingSector.Bytes);
+        var machine = (await bench.Context.Machines.FindAsync(bench[0], Stop))!;
+        var port = (await bench.Context.Machines.ReadAsync(machine.Settings, Stop)).Find(SerialPortSettingData.ClassName)!;
+        await new VirtualHardware(bench.Context).ModifyAsync(MachineEditor.Of(port).With(SerialPortSettingData.Connection, [pipe]), Stop);
+        await bench.Parts.Power.ChangeAsync([bench.Examined.Machines[0].Machine], PowerChange.Start, TimeSpan.FromMinutes(1), Stop);
+        var (request, result) = await bench.CaptureAsync(memory: true);
+        var copies = await bench.PlanCopyAsync(request, result);
+        await bench.Parts.Starter.RunAsync(copies, null, Stop);
+        var id = await bench.IdOfAsync(copies.Machines[0].Machine);
+        Assert.Equal((2, bench.Host.Guest(bench[0])!.Boot), (bench.Host.StateOf(id), bench.Host.Guest(id)!.Boot));
+        Assert.NotNull(CountingSector.Last(await bench.Host.Files.ListenAsync(pipe, 2 * CountingSector.LineBytes, TimeSpan.FromSeconds(5), Stop)));
     }
 }

@@ -1,8 +1,10 @@
 using System.ComponentModel;
+using System.IO.Pipes;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using System.Security.AccessControl;
 using System.Security.Principal;
+using System.Text;
 
 namespace WeaveHypervisor.HyperV.Cim.Windows;
 
@@ -110,6 +112,27 @@ public sealed class WindowsHostFiles : IHostFiles
     public Task<IReadOnlyList<string>> NamesAsync(string path, CancellationToken stop) => Try<IReadOnlyList<string>>($"Looking for the names of {path}", () => Task.FromResult<IReadOnlyList<string>>(File.Exists(path) ? [.. Names(path)] : []));
 
     public Task<long?> MeasureAsync(string path, CancellationToken stop) => Try($"Measuring {path}", () => Task.FromResult(File.Exists(path) ? Measure(path) : (long?)null));
+
+    public Task<string> ListenAsync(string pipe, int length, TimeSpan patience, CancellationToken stop) => Try($"Listening at {pipe}", async () =>
+    {
+        const string prefix = @"\\.\pipe\";
+        if (!pipe.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)) throw new ArgumentException($"'{pipe}' is no named pipe of this host.", nameof(pipe));
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        limit.CancelAfter(patience);
+        var (bytes, filled) = (new byte[length], 0);
+        // A machine's worker process is the server, and takes one client.
+        await using var client = new NamedPipeClientStream(".", pipe[prefix.Length..], PipeDirection.InOut, PipeOptions.Asynchronous);
+        try
+        {
+            await client.ConnectAsync(limit.Token);
+            while (filled < length && await client.ReadAsync(bytes.AsMemory(filled), limit.Token) is var read and > 0) filled += read;
+        }
+        catch (OperationCanceledException) when (!stop.IsCancellationRequested)
+        {
+            // No more in time: what came is the answer.
+        }
+        return Encoding.ASCII.GetString(bytes, 0, filled);
+    });
 
     public string Local(string path) => path;
     public string Hosted(string local) => local;

@@ -1,5 +1,4 @@
 using System.Text;
-using WeaveHypervisor.Disks.Vhdx;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
@@ -128,11 +127,7 @@ internal sealed class Gateway(DriverContext context, FenceStore store)
         if (await context.Files.FindAsync(settings, stop) is not null) return;
         var text = new byte[GatewayText.DiskBytes];
         var length = Encoding.ASCII.GetBytes(record.Settings, text);
-        await VhdxWriter.WriteAsync(context.Files.Local(settings), new(GatewayText.DiskBytes, BlockBytes: 1 << 20), new[] { new DiskRange(0, length) }.ToAsyncEnumerable(), (at, into, _) =>
-        {
-            text.AsMemory((int)at, into.Length).CopyTo(into);
-            return ValueTask.CompletedTask;
-        }, null, null, stop);
+        await new DiskFiles(context).WriteAsync(settings, GatewayText.DiskBytes, text.AsMemory(0, length), stop);
     }
 
     private async Task StartAsync(HostMachine machine, CancellationToken stop)

@@ -43,6 +43,11 @@ public sealed record CapabilityRecord
     /// <summary>Routes by which a copy was seen to resume from memory on other disks.</summary>
     public IReadOnlyList<CaptureRoute> Resumes { get; init; } = [];
 
+    /// <summary>
+    /// Those of <see cref="Resumes"/> by which a guest was heard to go on with a counter that it has in memory alone. That the others resume rests on what the host says: EnabledState 6 after the import, JobType 15 of the start.
+    /// </summary>
+    public IReadOnlyList<CaptureRoute> Proven { get; init; } = [];
+
     /// <summary>A paused machine can be saved.</summary>
     public bool SavesPaused { get; init; }
 

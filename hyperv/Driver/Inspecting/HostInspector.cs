@@ -47,7 +47,7 @@ internal sealed class HostInspector(DriverContext context)
     private Finding Tell(CapabilityRecord record) => (record.TestedAt, record.Route(context.Options.AllowOutage)) switch
     {
         (null, { } route) => new(FindingLevel.Warning, "self-test", $"It has not run on this host: memory is taken by the documented way ({route.ToString().ToLowerInvariant()}), {(route == CaptureRoute.Flat ? "for which all disks are copied" : "for which machines stand still")}.", "Run the self-test."),
-        (_, { } route) => new(FindingLevel.Ok, "self-test", $"Memory is taken by the way '{route.ToString().ToLowerInvariant()}'.", null),
+        (_, { } route) => new(FindingLevel.Ok, "self-test", $"Memory is taken by the way '{route.ToString().ToLowerInvariant()}'; {(record.Proven.Contains(route) ? "a guest was heard to count on in its copy" : "that copies resume by it rests on what the host says of them alone")}.", null),
         _ => new(FindingLevel.Warning, "self-test", "No way was found by which a copy resumes from memory on this host: snapshots hold disks only.", record.Resumes.Contains(CaptureRoute.Saved) ? "Allow machines to stand still: AllowOutage." : "Update the host, and run the self-test again."),
     };
 }

@@ -1,5 +1,7 @@
+using WeaveHypervisor.Disks.Vhdx;
 using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
+using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.Layers;
 
@@ -18,6 +20,14 @@ internal sealed class DiskFiles(DriverContext context)
     public static CimObject LayerOn(string parent, string path) => new CimObject(VirtualHardDiskSettingData.ClassName).With(VirtualHardDiskSettingData.Type, Differencing).With(VirtualHardDiskSettingData.Format, Vhdx)
         .With(VirtualHardDiskSettingData.Path, path).With(VirtualHardDiskSettingData.ParentPath, parent).With(VirtualHardDiskSettingData.MaxInternalSize, 0ul)
         .With(VirtualHardDiskSettingData.BlockSize, 0u).With(VirtualHardDiskSettingData.LogicalSectorSize, 0u).With(VirtualHardDiskSettingData.PhysicalSectorSize, 0u);
+
+    /// <summary>A new disk, written by us, that begins with these bytes and is empty behind them: whole or absent.</summary>
+    public async Task WriteAsync(string path, long size, ReadOnlyMemory<byte> bytes, CancellationToken stop) =>
+        await VhdxWriter.WriteAsync(context.Files.Local(path), new(size, BlockBytes: 1 << 20), new[] { new DiskRange(0, bytes.Length) }.ToAsyncEnumerable(), (at, into, _) =>
+        {
+            bytes.Slice((int)at, into.Length).CopyTo(into);
+            return ValueTask.CompletedTask;
+        }, null, null, stop);
 
     /// <summary>True for a name of the kind that Hyper-V gives to layers of its own (<c>…_GUID.avhdx</c>).</summary>
     public static bool IsHypervisorsName(string path) => HostPath.Ending(path).Equals(".avhdx", StringComparison.OrdinalIgnoreCase);

@@ -9,7 +9,8 @@ namespace WeaveHypervisor.HyperV.SelfTest;
 /// <summary>
 /// Finds out by trying what a host does that neither documentation nor code proves, and records it where captures read it (<see cref="CapabilityStore"/>). Takes one to a few minutes, 64 MB of memory (128 for a moment) and some
 /// tens of MB in its own folder; touches nothing that it has not made, and removes all of it, after failures too and, where the process died, at the next run.
-/// No guest system runs in its machines: that memory was resumed rests on the machine being saved after its import (EnabledState 6) and on its start having been a restore (JobType 15), not on what a guest remembers.
+/// That memory was resumed is told by the machine being saved after its import (EnabledState 6), by its start having been a restore (JobType 15), and, of machines of the first generation and where their serial port can be
+/// heard, by a guest that counts in its memory (<see cref="CountingSector"/>). No guest runs in its machines of the second generation.
 /// </summary>
 public sealed partial class HostSelfTest
 {
@@ -29,7 +30,7 @@ public sealed partial class HostSelfTest
     public static Task KeepAsync(HyperVOptions options, ICimClient client, IHostFiles files, CapabilityRecord record, CancellationToken stop) => new CapabilityStore(options, files, new(client)).WriteAsync(record, stop);
 
     private static IReadOnlyList<IHostTrial> Trials() =>
-        [new SchemaTrial(), new TextTrial(), new LayerTrial(), new CheckpointTrial(), new RouteTrial(), new TwinsTrial(), new MergeTrial(), new IdentityTrial(), new TranslationTrial()];
+        [new SchemaTrial(), new TextTrial(), new LayerTrial(), new CheckpointTrial(), new RouteTrial(), new ProofTrial(), new TwinsTrial(), new MergeTrial(), new IdentityTrial(), new TranslationTrial()];
 
     /// <summary>
     /// Runs all trials and keeps the record. Where the host does not answer, or does not say how something ended, the run is broken off and nothing is recorded: the error is that of the host. Unavailable where

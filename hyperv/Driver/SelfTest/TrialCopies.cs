@@ -14,7 +14,8 @@ internal sealed record TrialPoint(string Definition);
 /// <summary>An import that was made a machine.</summary>
 /// <param name="State">EnabledState right after it was realized: 6 where its memory came along.</param>
 /// <param name="Findings">What the host's validation had to say.</param>
-internal sealed record TrialCopy(Guid Id, CimPath System, ushort State, IReadOnlyList<string> Findings);
+/// <param name="Pipe">Where its guest is heard; null: it has no serial port.</param>
+internal sealed record TrialCopy(Guid Id, CimPath System, ushort State, IReadOnlyList<string> Findings, string? Pipe);
 
 /// <summary>Takes points of trial machines by each route, and makes copies of them as the driver does: new id, new layer for each disk, a private switch of its own.</summary>
 /// <param name="takesAvhdx">An .avhdx can be a parent; otherwise a second name of it is used.</param>
@@ -96,6 +97,7 @@ internal sealed class TrialCopies(TrialThings things, bool takesAvhdx, bool gran
         var place = await things.SwitchAsync(stop);
         foreach (var connection in await things.PartsAsync(settings, EthernetPortAllocationSettingData.ClassName, stop))
             await things.ChangeAsync(connection, c => c.With(EthernetPortAllocationSettingData.HostResource, [place.ToString()]).With(EthernetPortAllocationSettingData.EnabledState, (ushort)2), stop);
+        var pipe = await things.OpenPipeAsync(settings, stop);
         var findings = (await things.OnSystemsAsync(VirtualSystemManagementService.ValidatePlannedSystem(planned), stop, readMessages: true)).Messages;
         var outcome = await things.OnSystemsAsync(VirtualSystemManagementService.RealizePlannedSystem(planned), stop);
         var system = await things.MadeAsync(outcome, "ResultingSystem", ComputerSystem.ClassName, stop);
@@ -103,7 +105,7 @@ internal sealed class TrialCopies(TrialThings things, bool takesAvhdx, bool gran
         if (!grantsParents)
             foreach (var parent in parents) await GrantAsync(parent, id, stop);
         var state = (await Context.Client.GetAsync(system, stop)).Find(ComputerSystem.EnabledState) ?? MachineStates.Off;
-        return new(id, system, state, [.. findings.Select(f => $"{f.Id} {f.Text}".Trim())]);
+        return new(id, system, state, [.. findings.Select(f => $"{f.Id} {f.Text}".Trim())], pipe);
     }
 
     /// <summary>A layer on a parent, by the name that the host takes for a parent.</summary>

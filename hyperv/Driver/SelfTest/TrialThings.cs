@@ -5,16 +5,18 @@ using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Layers;
 using WeaveHypervisor.HyperV.Machines;
 using WeaveHypervisor.HyperV.Owned;
+using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.HyperV.SelfTest;
 
 /// <summary>A machine of the self-test.</summary>
 /// <param name="Disk">The file that its one disk was made with.</param>
-internal sealed record TrialMachine(Guid Id, CimPath System, string Folder, string Disk);
+/// <param name="Pipe">Where its guest is heard; null: there is none.</param>
+internal sealed record TrialMachine(Guid Id, CimPath System, string Folder, string Disk, string? Pipe = null);
 
 /// <summary>
 /// Makes the self-test's own things: each bears the mark <see cref="MarkKind.Trial"/> from the call that makes it, and its files are below <see cref="Root"/>, so that <see cref="TrialSweep"/> finds all of them.
-/// Errors are <see cref="HostException"/>s, <see cref="CimException"/>s and, where the host shows nothing, <see cref="Model.WeaveException"/>s.
+/// Errors are <see cref="HostException"/>s, <see cref="CimException"/>s and, where the host shows nothing, <see cref="WeaveException"/>s.
 /// </summary>
 internal sealed class TrialThings(DriverContext context)
 {
@@ -65,11 +67,41 @@ internal sealed class TrialThings(DriverContext context)
 
     /// <summary>A machine that is off: second generation, 64 MB, one disk, one adapter with a static address on a private switch, standard checkpoints. No guest is in it.</summary>
     /// <param name="disk">Its disk; null: a new one of 16 MB.</param>
-    public async Task<TrialMachine> MachineAsync(CancellationToken stop, string? disk = null)
+    public async Task<TrialMachine> MachineAsync(CancellationToken stop, string? disk = null) => await MakeAsync(HardwareKinds.SecondGeneration, disk, stop);
+
+    /// <summary>The same of the first generation, with a guest that counts in its memory (<see cref="CountingSector"/>) and is heard at a pipe.</summary>
+    public async Task<TrialMachine> CountingMachineAsync(CancellationToken stop)
+    {
+        var disk = Fresh("counter") + ".vhdx";
+        await context.Files.CreateFolderAsync(HostPath.Folder(disk), stop);
+        await _disks.WriteAsync(disk, (long)DiskBytes, CountingSector.Bytes, stop);
+        var machine = await MakeAsync(HardwareKinds.FirstGeneration, disk, stop);
+        return machine with { Pipe = await OpenPipeAsync(await SettingsAsync(machine.System, stop), stop) };
+    }
+
+    /// <summary>Leads COM1 of a machine that is off, or is being imported, to a pipe of its own; null where it has no serial port.</summary>
+    public async Task<string?> OpenPipeAsync(CimObject settings, CancellationToken stop)
+    {
+        if ((await PartsAsync(settings, SerialPortSettingData.ClassName, stop)).OrderBy(p => p.Get(SerialPortSettingData.InstanceID), StringComparer.OrdinalIgnoreCase).FirstOrDefault() is not { } port) return null;
+        var pipe = $@"\\.\pipe\{Name(context)}-{Guid.NewGuid():N}";
+        await ChangeAsync(port, p => p.With(SerialPortSettingData.Connection, [pipe]), stop);
+        return pipe;
+    }
+
+    /// <summary>The newest line of the guest at a pipe; null where none is heard for half a minute, which is longer than a machine takes to its first one.</summary>
+    public async Task<CounterLine?> HearAsync(string? pipe, CancellationToken stop)
+    {
+        if (pipe is null) return null;
+        for (var attempt = 0; attempt < 3; attempt++)
+            if (CountingSector.Last(await context.Files.ListenAsync(pipe, 2 * CountingSector.LineBytes, TimeSpan.FromSeconds(10), stop)) is { } line) return line;
+        return null;
+    }
+
+    private async Task<TrialMachine> MakeAsync(string generation, string? disk, CancellationToken stop)
     {
         var folder = Fresh("machine");
         await context.Files.CreateFolderAsync(folder, stop);
-        var settings = Placed(new CimObject(VirtualSystemSettingData.ClassName), folder).With(VirtualSystemSettingData.VirtualSystemSubType, HardwareKinds.SecondGeneration)
+        var settings = Placed(new CimObject(VirtualSystemSettingData.ClassName), folder).With(VirtualSystemSettingData.VirtualSystemSubType, generation)
             .With(VirtualSystemSettingData.UserSnapshotType, Checkpoints.Standard).With(VirtualSystemSettingData.AutomaticShutdownAction, TurnOffAtShutdown);
         var system = await MadeAsync(await OnSystemsAsync(VirtualSystemManagementService.DefineSystem(systemSettings: settings), stop), "ResultingSystem", ComputerSystem.ClassName, stop);
         var own = await SettingsAsync(system, stop);
@@ -80,7 +112,9 @@ internal sealed class TrialThings(DriverContext context)
             disk = HostPath.Join(folder, "disk.vhdx");
             await CreateDiskAsync(disk, null, stop);
         }
-        var controller = await AddAsync(own, await TemplateAsync(ResourceAllocationSettingData.ClassName, HardwareKinds.Scsi, stop), stop);
+        var controller = generation == HardwareKinds.SecondGeneration ? await AddAsync(own, await TemplateAsync(ResourceAllocationSettingData.ClassName, HardwareKinds.Scsi, stop), stop)
+            : (await PartsAsync(own, ResourceAllocationSettingData.ClassName, stop)).FirstOrDefault(p => p.Get(ResourceAllocationSettingData.ResourceSubType) == HardwareKinds.Ide && p.Get(ResourceAllocationSettingData.Address) == "0")?.Reference
+                ?? throw new HostException(HostErrorKind.NotFound, "A machine of the first generation has no IDE controller");
         var drive = await AddAsync(own, (await TemplateAsync(ResourceAllocationSettingData.ClassName, HardwareKinds.DiskDrive, stop))
             .With(ResourceAllocationSettingData.Parent, controller.ToString()).With(ResourceAllocationSettingData.AddressOnParent, "0"), stop);
         await AddAsync(own, (await TemplateAsync(StorageAllocationSettingData.ClassName, HardwareKinds.HardDisk, stop))

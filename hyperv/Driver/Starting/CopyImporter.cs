@@ -10,7 +10,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.HyperV.Starting;
 
 /// <summary>
-/// Imports a captured machine under a new identity, with its memory: a planned machine is made of its definition, its disks and adapters are pointed to its layers and to the fence, and it is realized, saved. Nothing else is
+/// Imports a captured machine under a new identity, with its memory: a planned machine is made of its definition, its disks and adapters are pointed to its layers and to the fence, its serial ports to nothing, and it is realized, saved. Nothing else is
 /// changed: saved memory fits the same devices only. Errors are <see cref="HostException"/>s and <see cref="CimException"/>s.
 /// </summary>
 internal sealed class CopyImporter(DriverContext context, MachineEditor editor, CopyRemover remover) : IDisposable
@@ -45,6 +45,7 @@ internal sealed class CopyImporter(DriverContext context, MachineEditor editor, 
         var parts = await context.Machines.ReadAsync(planned.Settings, stop);
         await editor.ChangeAsync(CopySettings.Disks(parts, copy), stop);
         await editor.ChangeAsync(CopySettings.Connections(parts, copy, networks), stop);
+        await editor.ChangeAsync(CopySettings.Ports(parts), stop);
         var realized = await RealizeAsync(planned, stop);
         await context.Files.DeleteAsync(work, stop);
         return realized.State == MachineStates.Saved ? realized

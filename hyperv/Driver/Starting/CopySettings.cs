@@ -43,6 +43,10 @@ internal static class CopySettings
         return changes;
     }
 
+    /// <summary>Takes the serial ports of a copy from their named pipes, which are its original's: a pipe has one owner.</summary>
+    public static IReadOnlyList<CimObject> Ports(MachineParts parts) =>
+        [.. parts.All.Where(p => p.ClassName == SerialPortSettingData.ClassName && p.List(SerialPortSettingData.Connection).Any(c => c.Length > 0)).Select(p => MachineEditor.Of(p).With(SerialPortSettingData.Connection, [""]))];
+
     public static CimPath SwitchOf(NicBlueprint nic, CopyMachine copy, IReadOnlyDictionary<NetworkName, CimPath> networks) => networks.TryGetValue(nic.Network, out var path) ? path
         : throw new WeaveException(Fault.Conflict, $"The fence of machine '{copy.Machine.Name}' has no network '{nic.Network}'.", "Repair the weave: `weave repair`.");
 }

@@ -36,6 +36,19 @@ internal sealed class SimulatedFiles(SimulatedHost host) : IHostFiles
 
     public Task<long?> MeasureAsync(string path, CancellationToken stop) => Run("Measure", $"Measuring {path}", () => host.Volume.Measure(path), stop);
 
+    public async Task<string> ListenAsync(string pipe, int length, TimeSpan patience, CancellationToken stop)
+    {
+        var begun = host.Clock.GetTimestamp();
+        var heard = "";
+        // A line comes each second; one that is torn at the beginning first, because nobody was heard before.
+        while (heard.Length < length && host.Clock.GetElapsedTime(begun) < patience)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(1), host.Clock, stop);
+            if (await Run("Listen", $"Listening at {pipe}", () => host.SayAt(pipe), stop) is { } line) heard += heard.Length == 0 ? line[(line.Length / 2)..] + line : line;
+        }
+        return heard.Length > length ? heard[..length] : heard;
+    }
+
     public string Local(string path) => host.RealPath(path);
 
     public string Hosted(string local)

@@ -17,7 +17,7 @@ internal static class ResourceNames
 {
     public const string HardDisk = "Microsoft:Hyper-V:Virtual Hard Disk", Dvd = "Microsoft:Hyper-V:Virtual CD/DVD Disk", DiskDrive = "Microsoft:Hyper-V:Synthetic Disk Drive", DvdDrive = "Microsoft:Hyper-V:Synthetic DVD Drive",
         PhysicalDrive = "Microsoft:Hyper-V:Physical Disk Drive", Ide = "Microsoft:Hyper-V:Emulated IDE Controller", Scsi = "Microsoft:Hyper-V:Synthetic SCSI Controller", SyntheticNic = "Microsoft:Hyper-V:Synthetic Ethernet Port",
-        EmulatedNic = "Microsoft:Hyper-V:Emulated Ethernet Port", Connection = "Microsoft:Hyper-V:Ethernet Connection", Memory = "Microsoft:Hyper-V:Memory", Processor = "Microsoft:Hyper-V:Processor";
+        EmulatedNic = "Microsoft:Hyper-V:Emulated Ethernet Port", Connection = "Microsoft:Hyper-V:Ethernet Connection", Memory = "Microsoft:Hyper-V:Memory", Processor = "Microsoft:Hyper-V:Processor", SerialPort = "Microsoft:Hyper-V:Serial Port";
 }
 
 /// <summary>The settings of a machine or of a checkpoint: all InstanceIDs begin with that of its system settings.</summary>
@@ -65,12 +65,14 @@ internal sealed class Configuration(CimObject settings, IEnumerable<CimObject> r
 }
 
 /// <summary>A machine's memory at one moment, with what it fits to.</summary>
-internal sealed record SavedImage(IReadOnlyDictionary<string, string> DiskHashes, IReadOnlyDictionary<string, string> DiskFiles, string Shape, Guid Boot, long Counter);
+internal sealed record SavedImage(IReadOnlyDictionary<string, string> DiskHashes, IReadOnlyDictionary<string, string> DiskFiles, string Shape, Guid Boot, long Counter, bool SaysCount);
 
 /// <summary>What runs in a machine: a counter that goes up by one each second and never again begins at nothing unless the guest boots.</summary>
 internal sealed class GuestModel
 {
     public required Guid Boot { get; init; }
+    /// <summary>It is the one that writes its count to COM1.</summary>
+    public bool SaysCount { get; init; }
     public long Counted { get; set; }
     public DateTimeOffset? RunsSince { get; set; }
     /// <summary>The memory did not fit the disks that it was resumed with.</summary>

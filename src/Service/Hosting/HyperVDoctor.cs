@@ -35,5 +35,7 @@ internal static class HyperVDoctor
     private static string Verdict(CapabilityRecord record, CaptureRoute? route) =>
         $"Windows build {record.Build}: " + (route is { } found ? $"memory is captured by the route '{found.ToString().ToLowerInvariant()}'."
             : record.Resumes.Contains(CaptureRoute.Saved) ? "memory can be captured only while machines stand still; allow that with Weave:HyperV:AllowOutage." : "no route resumes a copy from memory: snapshots hold disks only.")
-        + " No guest ran in the test's machines: that they resumed is told by Hyper-V's own states and job types.";
+        + (route is { } chosen && record.Proven.Contains(chosen)
+            ? " That memory is resumed was proven by a guest that counted on in its copy (first generation); of machines of the second generation Hyper-V's own states and job types tell it."
+            : " No guest was heard in the test's machines: that they resumed is told by Hyper-V's own states and job types alone.");
 }

@@ -63,7 +63,7 @@ internal sealed class ImaginaryHyperV
     /// <summary>Keeps the record that the self-test would write on this host, which is all that one would like: it takes a minute, and a first look should not begin with that.</summary>
     public void Record(HyperVOptions settings) => HostSelfTest.KeepAsync(settings, Host.Client, Host.Files, new()
     {
-        TestedAt = DateTimeOffset.UnixEpoch, Build = Host.Options.Build, Resumes = CapabilityRecord.Preferred, SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true,
+        TestedAt = DateTimeOffset.UnixEpoch, Build = Host.Options.Build, Resumes = CapabilityRecord.Preferred, Proven = CapabilityRecord.Preferred, SavesPaused = true, ChecksPaused = true, TakesAvhdxAsParent = true,
         Production = ProductionRequest.ByType, ExportSuspendsMerges = true, GrantsParents = true, KeepsIdentity = true,
     }, CancellationToken.None).GetAwaiter().GetResult();
 

@@ -2,6 +2,7 @@ using WeaveHypervisor.HyperV.Cim;
 using WeaveHypervisor.HyperV.Cim.Wrappers;
 using WeaveHypervisor.HyperV.Inspecting;
 using WeaveHypervisor.HyperV.SelfTest;
+using WeaveHypervisor.HyperV.SelfTest.Trials;
 using WeaveHypervisor.HyperV.Simulator;
 using WeaveHypervisor.Model;
 
@@ -12,10 +13,13 @@ public sealed class HostSelfTestTests
     private static readonly CaptureRoute[] Every = [CaptureRoute.Live, CaptureRoute.Files, CaptureRoute.Saved, CaptureRoute.Flat];
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
+    private static CaptureRoute[] Resuming(HostBehaviour b) => !b.ResumesOnOtherDisks ? [] : [.. Every.Where(r => (r != CaptureRoute.Live || b.ExportsMemoryOfCheckpoints) && (r != CaptureRoute.Files || b.ImportsCopiedCheckpoints))];
+
     /// <summary>What a host of this behaviour is to be recorded as: said here once more, in other words than the trials'.</summary>
     private static CapabilityRecord Expected(HostBehaviour b) => new()
     {
-        Resumes = !b.ResumesOnOtherDisks ? [] : [.. Every.Where(r => (r != CaptureRoute.Live || b.ExportsMemoryOfCheckpoints) && (r != CaptureRoute.Files || b.ImportsCopiedCheckpoints))],
+        Resumes = Resuming(b),
+        Proven = b.OpensPipes ? Resuming(b) : [],
         SavesPaused = b.SavesPaused,
         ChecksPaused = b.ChecksPaused,
         TakesAvhdxAsParent = b.TakesAvhdxAsParent,
@@ -49,11 +53,12 @@ public sealed class HostSelfTestTests
         ["KeepsBiosGuid"] = new() { KeepsBiosGuid = false },
         ["GrantsParents"] = new() { GrantsParents = false },
         ["SuspendsMerges"] = new() { SuspendsMerges = false },
+        ["OpensPipes"] = new() { OpensPipes = false },
         ["TakesSeveralNats"] = new() { TakesSeveralNats = true },
         ["none"] = new()
         {
             SavesPaused = false, ChecksPaused = false, HonoursDiskSnapshots = false, TakesAvhdxAsParent = false, ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false, KeepsBiosGuid = false,
-            GrantsParents = false, SuspendsMerges = false,
+            GrantsParents = false, SuspendsMerges = false, OpensPipes = false,
         },
     };
 
@@ -72,14 +77,16 @@ public sealed class HostSelfTestTests
         Assert.Equal(before, await bench.EverythingAsync());
         var expected = Expected(Switches[withouts]);
         Assert.Equal(expected.Resumes, record.Resumes);
-        Assert.Equal(expected with { Resumes = record.Resumes, TestedAt = record.TestedAt, Build = profile == HostProfile.Server2019 ? "17763" : "25398", Answers = record.Answers }, record);
+        Assert.Equal(expected.Proven, record.Proven);
+        Assert.Equal(expected with { Resumes = record.Resumes, Proven = record.Proven, TestedAt = record.TestedAt, Build = profile == HostProfile.Server2019 ? "17763" : "25398", Answers = record.Answers }, record);
         Assert.Equal(record.Answers, told);
-        Assert.Equal((10, "schema", "sweep"), (record.Answers.Select(a => a.Trial).Distinct().Count(), record.Answers[0].Trial, record.Answers[^1].Trial));
+        Assert.Equal((11, "schema", "sweep"), (record.Answers.Select(a => a.Trial).Distinct().Count(), record.Answers[0].Trial, record.Answers[^1].Trial));
         Assert.All(record.Answers, a => Assert.False(string.IsNullOrWhiteSpace(a.Seen)));
         var kept = await bench.Context.Record.ReadAsync(Stop);
         Assert.Equal(record.Answers, kept.Answers);
         Assert.Equal(record.Resumes, kept.Resumes);
-        Assert.Equal(record with { Answers = kept.Answers, Resumes = kept.Resumes }, kept);
+        Assert.Equal(record.Proven, kept.Proven);
+        Assert.Equal(record with { Answers = kept.Answers, Resumes = kept.Resumes, Proven = kept.Proven }, kept);
     }
 
     [Fact]
@@ -121,8 +128,35 @@ public sealed class HostSelfTestTests
     public async Task A_start_that_is_no_restore_is_no_resume()
     {
         using var bench = new TrialBench(client: inner => new BootingClient(inner));
-        var record = await bench.RunAsync();
-        Assert.Empty(record.Resumes);
-        Assert.All(record.Answers.Where(a => a.Trial == "routes"), a => Assert.Contains("type 12", a.Seen, StringComparison.Ordinal));
+        var asked = await bench.AskAsync(new RouteTrial());
+        Assert.Empty(asked.Found.Resumes);
+        Assert.All(asked.Answers, a => Assert.Contains("type 12", a.Seen, StringComparison.Ordinal));
+    }
+
+    /// <summary>A host whose copies are not what it says of them: those that are heard, the original's aside, have another boot, or say nothing.</summary>
+    private sealed class PretendingFiles(IHostFiles inner, string? boot) : PassingFiles(inner)
+    {
+        private readonly HashSet<string> _heard = [];
+
+        public override async Task<string> ListenAsync(string pipe, int length, TimeSpan patience, CancellationToken stop)
+        {
+            _heard.Add(pipe);
+            var heard = await base.ListenAsync(pipe, length, patience, stop);
+            // The first question has an original alone, each other one an original, and then a copy.
+            return _heard.Count == 1 || _heard.Count % 2 == 0 ? heard : boot is null ? "" : System.Text.RegularExpressions.Regex.Replace(heard, "WEAVE [0-9A-F]{8}", "WEAVE " + boot);
+        }
+    }
+
+    [Theory]
+    [InlineData("0BADB007", "it did not resume, whatever the host says")]
+    [InlineData(null, "the copy says nothing")]
+    public async Task A_copy_whose_guest_does_not_count_on_did_not_resume_whatever_the_host_says_of_it(string? boot, string told)
+    {
+        using var bench = new TrialBench(new() { Behaviour = new() { ExportsMemoryOfCheckpoints = false, ImportsCopiedCheckpoints = false } }, files: inner => new PretendingFiles(inner, boot));
+        var asked = await bench.AskAsync(new RouteTrial(), new ProofTrial());
+        Assert.Equal(2, asked.Answers.Count(a => a.Trial == "routes" && a.Outcome == TrialOutcome.Ok));
+        Assert.Equal((0, 0), (asked.Found.Resumes.Count, asked.Found.Proven.Count));
+        Assert.All(asked.Answers.Where(a => a.Trial == "proof").Skip(1), a => Assert.EndsWith(told, a.Seen, StringComparison.Ordinal));
+        Assert.Null((asked.Found with { TestedAt = bench.Clock.GetUtcNow() }).Route(outageAllowed: true));
     }
 }

@@ -15,11 +15,11 @@ internal sealed class TrialBench : IDisposable
     private static readonly string[] Counted = ["Msvm_ComputerSystem", "Msvm_PlannedComputerSystem", "Msvm_VirtualSystemSettingData", "Msvm_VirtualEthernetSwitch"];
     private readonly string _root = Directory.CreateTempSubdirectory("wvhv").FullName;
 
-    public TrialBench(SimulatedHostOptions? options = null, Func<ICimClient, ICimClient>? client = null)
+    public TrialBench(SimulatedHostOptions? options = null, Func<ICimClient, ICimClient>? client = null, Func<IHostFiles, IHostFiles>? files = null)
     {
         Host = new(_root, Clock, (options ?? new()) with { JobTime = TimeSpan.FromMilliseconds(50) });
         Host.AddMachine("somebodys", [1 << 24], [Host.AddSwitch("lan")]);
-        Context = new(new(), client?.Invoke(Host.Client) ?? Host.Client, Host.Files, Clock, NullLoggerFactory.Instance);
+        Context = new(new(), client?.Invoke(Host.Client) ?? Host.Client, files?.Invoke(Host.Files) ?? Host.Files, Clock, NullLoggerFactory.Instance);
     }
 
     public FakeTimeProvider Clock { get; } = new(new DateTimeOffset(2026, 11, 1, 0, 0, 0, TimeSpan.Zero));
@@ -34,6 +34,19 @@ internal sealed class TrialBench : IDisposable
         var run = new HostSelfTest(Context).RunAsync(told, stop ?? Stop);
         await Eventually.EndsAsync(run, () => Clock.Advance(TimeSpan.FromMilliseconds(500)));
         return await run;
+    }
+
+    /// <summary>Asks the questions of some trials alone; what they made stays.</summary>
+    public async Task<TrialRun> AskAsync(params IReadOnlyList<IHostTrial> trials)
+    {
+        var asked = new TrialRun(Context, new(Context), new(Context), _ => { });
+        foreach (var trial in trials)
+        {
+            var run = trial.AskAsync(asked, Stop);
+            await Eventually.EndsAsync(run, () => Clock.Advance(TimeSpan.FromMilliseconds(500)));
+            await run;
+        }
+        return asked;
     }
 
     /// <summary>All machines, imports, switches, translations and files of the host, but for the record and the logs of simulated guests.</summary>
