@@ -306,4 +306,17 @@ public sealed class FoldTests
         Assert.Equal(adopted.Count - 1, (await bench.Host.Files.ListAsync(bench.Host.DiskFolder, true, Stop)).Count);
         Assert.DoesNotContain(await bench.Host.Files.ListAsync(bench.Context.Paths.Environments, true, Stop), f => HostPath.Ending(f.Path) == ".vhdx");
     }
+
+    [Fact]
+    public async Task Checkpoints_that_somebody_else_has_removed_are_merged_when_the_disks_are_given_back()
+    {
+        using var bench = new CoreBench();
+        var history = await FoldHistory.MakeAsync(bench, points: 2);
+        foreach (var checkpoint in await bench.Context.Machines.CheckpointsAsync((await bench.Context.Machines.FindAsync(bench[0], Stop))!, Stop))
+            await bench.Context.Jobs.RunAsync(await bench.Context.Services.SnapshotsAsync(Stop), VirtualSystemSnapshotService.DestroySnapshot(checkpoint.Reference), TimeSpan.FromMinutes(1), Stop);
+        bench.Clock.Advance(TimeSpan.FromMinutes(10));
+        Assert.NotEqual(history.Layers[0].Path, await history.FileAsync());
+        await bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned([.. history.Layers[1..]])], null, Stop);
+        Assert.Equal((history.Layers[0].Path, "abc", 2), (await history.FileAsync(), history.Read(), bench.Host.StateOf(bench[0])));
+    }
 }

@@ -26,14 +26,10 @@ internal sealed class VolumeReturner(DriverContext context, DiskFiles disks, Mac
         var found = await context.Machines.FindAsync(machine, stop) ?? throw new WeaveException(Fault.NotFound, $"Machine '{machine.HypervisorName}' is not there.", "Look at the host with `weave doctor`.");
         if ((await LeftAsync(found, volumes, stop)).Count > 0) await RequireAloneAsync(found, volumes, stop);
         var points = await OursAsync(found, volumes, stop);
-        if (points.Count > 0)
-        {
-            await machines.LetMergeAsync(found, true, stop);
-            foreach (var point in points) await machines.RemovePointAsync(found, point, stop);
-        }
-        await MergeAsync(found, volumes, progress, stop);
-        // What the user's own checkpoints need later is his.
+        // Also where none of ours is left: somebody else may have removed them while merging was off. And what the user's own checkpoints need later is his.
         await machines.LetMergeAsync(found, true, stop);
+        foreach (var point in points) await machines.RemovePointAsync(found, point, stop);
+        await MergeAsync(found, volumes, progress, stop);
     }, $"Giving '{machine.HypervisorName}' its disks back");
 
     /// <summary>Volumes whose machine does not use the adopted file yet, with what it uses. Conflict where that is none of their layers.</summary>
