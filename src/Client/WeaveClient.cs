@@ -80,6 +80,8 @@ public sealed class WeaveClient : IDisposable
         SendAsync(HttpMethod.Post, $"{Weave(environment, weave)}/{Part(change)}{(powerOff ? "?powerOff=true" : "")}", stop);
 
     public Task<OperationView> PublishRouteAsync(string environment, string weave, RouteBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"{Weave(environment, weave)}/routes", body, Json.RouteBody, stop);
+    /// <summary>To the newest weave that was made of what the environment was at <see cref="RouteBody.Timestamp"/>.</summary>
+    public Task<OperationView> PublishRouteAsync(string environment, RouteBody body, CancellationToken stop) => SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/routes", body, Json.RouteBody, stop);
     public Task<IReadOnlyList<RouteView>> ListRoutesAsync(string environment, string? weave, CancellationToken stop) =>
         AllAsync(weave is null ? $"environments/{Part(environment)}/routes" : $"{Weave(environment, weave)}/routes", Json.PageRouteView, stop);
     public Task<OperationView> WithdrawRouteAsync(string environment, string route, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"environments/{Part(environment)}/routes/{Part(route)}", stop);

@@ -164,7 +164,11 @@ public enum WeavePower { Start, Stop, PowerOff, Pause, Resume }
 /// <param name="Machine">Null: allowed where the environment has one machine only.</param>
 /// <param name="ListenAddress">Null: 127.0.0.1.</param>
 /// <param name="ListenPort">Null: a free one is chosen from the service's range.</param>
-public sealed record RouteRequest(EnvironmentId Environment, WeaveId? Weave, MachineName? Machine, int TargetPort, RouteProtocol Protocol, string? ListenAddress, int? ListenPort);
+public sealed record RouteRequest(EnvironmentId Environment, WeaveId? Weave, MachineName? Machine, int TargetPort, RouteProtocol Protocol, string? ListenAddress, int? ListenPort)
+{
+    /// <summary>In place of a weave: the newest one that was made of what the environment was at that time. The route stays with that weave.</summary>
+    public DateTimeOffset? At { get; init; }
+}
 
 /// <param name="Weave">The weave that it leads to now.</param>
 /// <param name="FollowsActive">True: it moves with activation.</param>

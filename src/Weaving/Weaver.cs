@@ -87,15 +87,7 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
             origin = await Store.GetSnapshotAsync(named, stop);
             if (origin.Environment != environment.Id) throw new WeaveException(Fault.NotFound, $"Snapshot '{named}' belongs to environment '{origin.Environment}', not to '{environment.Id}'.", $"List snapshots with `weave timeline {environment.Id}`.");
         }
-        else if (request.At is { } at)
-        {
-            var line = source ?? AsOf.ActiveAt(await Store.ListActivationsAsync(environment.Id, stop), at);
-            // What was active then may be gone by now; its line lives on in the weave that is active today.
-            if (source is null && weaves.All(w => w.Id != line)) line = environment.ActiveWeave;
-            var weave = await Store.GetWeaveAsync(environment.Id, line, stop);
-            CheckNotTemporary(weave);
-            origin = AsOf.Find(environment.Id, line, AsOf.LineOf(weave, await Store.ListSnapshotsAsync(environment.Id, null, null, stop)), at, now);
-        }
+        else if (request.At is { } at) origin = await AsOfAsync(environment, source, at, weaves, stop);
         if (origin is { State: not SnapshotState.Ready }) throw new WeaveException(Fault.Conflict, $"Snapshot '{origin.Id}' is not ready.", $"Choose another with `weave timeline {environment.Id}`.");
         if (origin is null) await UsableAsync(environment, source ?? environment.ActiveWeave, stop);
         var capture = origin is null ? NewCapture(environment.Id, source ?? environment.ActiveWeave, null, request.Start != StartMode.Boot, false, caller) : null;
@@ -149,10 +141,32 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
         return await SubmitAsync(Kinds.Power, environment, $"{environment}/{found.Id}", plan, WeavingJson.Default.PowerPlan, caller, stop);
     }
 
+    /// <summary>What an environment was at a time: the newest snapshot at or before it, on the line of <paramref name="source"/> or else of the weave that was active then.</summary>
+    private async Task<Snapshot> AsOfAsync(ManagedEnvironment environment, WeaveId? source, DateTimeOffset at, IReadOnlyList<Weave> weaves, CancellationToken stop)
+    {
+        var line = source ?? AsOf.ActiveAt(await Store.ListActivationsAsync(environment.Id, stop), at);
+        // What was active then may be gone by now; its line lives on in the weave that is active today.
+        if (source is null && weaves.All(w => w.Id != line)) line = environment.ActiveWeave;
+        var weave = await Store.GetWeaveAsync(environment.Id, line, stop);
+        CheckNotTemporary(weave);
+        return AsOf.Find(environment.Id, line, AsOf.LineOf(weave, await Store.ListSnapshotsAsync(environment.Id, null, null, stop)), at, bench.Now);
+    }
+
+    /// <summary>The newest weave that was made of what the environment was at a time.</summary>
+    private async Task<Weave> ShowingAsync(ManagedEnvironment environment, DateTimeOffset at, CancellationToken stop)
+    {
+        var weaves = await Store.ListWeavesAsync(environment.Id, stop);
+        var origin = await AsOfAsync(environment, null, at, weaves, stop);
+        return weaves.LastOrDefault(w => w.Origin == origin.Id && w.Verifies is null && w.State is WeaveState.Running or WeaveState.Paused or WeaveState.Stopped)
+            ?? throw new WeaveException(Fault.NotFound, $"No weave shows '{environment.Id}' as it was at {at.Rfc()}: none was made of snapshot '{origin.Id}', of {origin.At.Rfc()}.", $"Make one with `weave create {environment.Id} --snapshot {origin.Id}`, and repeat.");
+    }
+
     public async Task<Operation> PublishRouteAsync(RouteRequest request, Caller caller, CancellationToken stop)
     {
         if (await RepeatedAsync(caller, stop) is { } known) return known;
         var environment = await Store.GetEnvironmentAsync(request.Environment, stop);
+        if (request is { Weave: not null, At: not null }) throw Invalid("A weave and a time were both given.", "Give one of them.");
+        if (request.At is { } at) request = request with { Weave = (await ShowingAsync(environment, at, stop)).Id };
         var weave = await UsableAsync(environment, request.Weave is { } named && named.Text != Weave.ActiveAlias ? named : environment.ActiveWeave, stop);
         var machine = request.Machine ?? (weave.Blueprint.Machines.Count == 1 ? weave.Blueprint.Machines[0].Name
             : throw Invalid($"'{environment.Id}' has {weave.Blueprint.Machines.Count} machines: which one is meant?", $"Name one with --machine: {string.Join(", ", weave.Blueprint.Machines.Select(m => m.Name))}."));

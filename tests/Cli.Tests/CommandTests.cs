@@ -69,6 +69,7 @@ public sealed class CommandTests
         { "resume shop/active", "POST environments/shop/weaves/active/resume" },
         { "route shop/active 80 --machine web", """POST environments/shop/weaves/active/routes {"machine":"web","targetPort":80}""" },
         { "route shop/audit 53 --udp --listen 0.0.0.0:5353", """POST environments/shop/weaves/audit/routes {"targetPort":53,"protocol":"udp","listen":"0.0.0.0:5353"}""" },
+        { "route shop 80 --at 2026-11-23T12:00:00Z", """POST environments/shop/routes {"targetPort":80,"timestamp":"2026-11-23T12:00:00.000Z"}""" },
         { "route list shop", "GET environments/shop/routes?limit=200" },
         { "route delete shop route-1", "DELETE environments/shop/routes/route-1" },
         { "op list", "GET operations?limit=20&unfinished=false" },
@@ -156,6 +157,9 @@ public sealed class CommandTests
     [InlineData("activate shop/audit --probe web:80", "'web:80' is no probe")]
     [InlineData("activate shop/audit --probe tcp://web", "'tcp://web' is no probe")]
     [InlineData("route shop/audit http", "http")]
+    [InlineData("route shop/audit 80 --at -1h", "A weave and --at were both given")]
+    [InlineData("route shop 80", "'shop' does not name a weave")]
+    [InlineData("route shop 80 --at sometime", "sometime")]
     [InlineData("token create ci --role owner", "owner")]
     [InlineData("policy set shop --every 5m", "--keep-last")]
     [InlineData("env adopt shop --domain shop-web --every 5m", "--keep-last")]

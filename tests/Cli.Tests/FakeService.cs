@@ -100,6 +100,7 @@ internal sealed class FakeService : HttpMessageHandler
             ("DELETE", [_, var env, "weaves", var weave]) => Begun("weave.delete", $"{env}/{weave}"),
             ("POST", [_, var env, "weaves", var weave, "activate"]) => Begun("weave.activate", $"{env}/{weave}", Samples.Element("""{"previous":"main"}""")),
             ("POST", [_, var env, "weaves", _, "routes"]) => Begun("route.publish", $"{env}/audit:web:80", Samples.Element("""{"connect":"127.0.0.1:20000"}""")),
+            ("POST", [_, var env, "routes"]) => Begun("route.publish", $"{env}/audit:web:80", Samples.Element("""{"connect":"127.0.0.1:20000"}""")),
             ("DELETE", [_, var env, "routes", var id]) => Begun("route.withdraw", $"{env}/{id}"),
             ("POST", [_, var env, "weaves", var weave, _]) => Begun("weave.power", $"{env}/{weave}", Samples.Element("""{"state":"paused"}""")),
             ("PUT", [_, var env, "policy"]) => Begun("env.policy", env),

@@ -56,6 +56,7 @@ public sealed class RequestTests
         ("POST environments/lab/weaves/past/resume", c => c.ChangePowerAsync("lab", "past", "resume", false, default)),
         ("""POST environments/lab/weaves/active/routes {"machine":"web","targetPort":80,"protocol":"udp","listen":":18080"}""", c => c.PublishRouteAsync("lab", "active", new() { Machine = "web", TargetPort = 80, Protocol = "udp", Listen = ":18080" }, default)),
         ("GET environments/lab/agents?limit=200", c => c.AgentsAsync("lab", default)),
+        ("""POST environments/lab/routes {"targetPort":80,"timestamp":"2026-11-23T12:00:00.000Z"}""", c => c.PublishRouteAsync("lab", new() { TargetPort = 80, Timestamp = new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero) }, default)),
         ("GET environments/lab/routes?limit=200", c => c.ListRoutesAsync("lab", null, default)),
         ("GET environments/lab/weaves/past/routes?limit=200", c => c.ListRoutesAsync("lab", "past", default)),
         ("DELETE environments/lab/routes/route-1", c => c.WithdrawRouteAsync("lab", "route-1", default)),

@@ -42,6 +42,40 @@ public sealed class TrafficTests
     }
 
     [Fact]
+    public async Task A_route_to_a_time_leads_to_the_newest_weave_that_was_made_of_what_there_was_then()
+    {
+        await using var world = await WithLabAsync();
+        await world.SnapshotAsync();
+        var first = world.Now;
+        world.Clock.Advance(TimeSpan.FromMinutes(10));
+        await world.SnapshotAsync();
+        var second = world.Now;
+        world.Clock.Advance(TimeSpan.FromMinutes(10));
+        var error = await world.RefusedAsync(Fault.NotFound, w => w.PublishRouteAsync(RouteOf(null) with { At = first }, Me, default));
+        var snapshots = await world.SnapshotsAsync();
+        Assert.Contains($"weave create lab --snapshot {snapshots[0].Id}", error.NextStep, StringComparison.Ordinal);
+        await world.CreateAsync("old", snapshot: snapshots[0].Id);
+        await world.CreateAsync("older", snapshot: snapshots[0].Id);
+        await world.CreateAsync("new", snapshot: snapshots[1].Id);
+        async Task<Guid> AskAsync(DateTimeOffset at, int port)
+        {
+            await world.SucceedAsync(w => w.PublishRouteAsync(RouteOf(null, listen: port) with { At = at }, Me, default), WeavingJson.Default.RouteResult);
+            return world.Host.AskPort(port)!.Uuid;
+        }
+        var (older, latest) = ((await world.AskAsync("older", Web))!.Uuid, (await world.AskAsync("new", Web))!.Uuid);
+        Assert.Equal((older, older, latest, latest), (await AskAsync(first, 8080), await AskAsync(first.AddMinutes(9), 8081), await AskAsync(second, 8082), await AskAsync(world.Now, 8083)));
+        // It leads there, whichever is active, and made weaves later.
+        await world.ActivateAsync("old");
+        await world.CreateAsync("oldest", snapshot: snapshots[0].Id);
+        Assert.Equal(older, world.Host.AskPort(8080)!.Uuid);
+        Assert.All(await world.Weaver.RoutesAsync(Lab, null, default), r => Assert.False(r.FollowsActive));
+        await world.RefusedAsync(Fault.NotFound, w => w.PublishRouteAsync(RouteOf(null) with { At = first.AddDays(-1) }, Me, default));
+        await world.RefusedAsync(Fault.InvalidRequest, w => w.PublishRouteAsync(RouteOf(null) with { At = world.Now.AddDays(1) }, Me, default));
+        await world.RefusedAsync(Fault.InvalidRequest, w => w.PublishRouteAsync(RouteOf("old") with { At = first }, Me, default));
+        await world.CheckAsync();
+    }
+
+    [Fact]
     public async Task A_withdrawn_route_is_closed()
     {
         await using var world = await WithLabAsync();

@@ -9,17 +9,23 @@ internal static class RouteCommands
 {
     public static void AddTo(RootCommand root, Verb verb)
     {
-        var weave = new Argument<string>("ENV/WEAVE") { Description = "The weave; ENV/active follows whichever is active." };
+        var weave = new Argument<string>("ENV/WEAVE") { Description = "The weave; ENV/active follows whichever is active; ENV alone with --at." };
         var port = new Argument<int>("PORT") { Description = "Port of the machine." };
         var machine = new Option<string?>("--machine") { Description = "The machine; needed where there are several." };
         var udp = new Option<bool>("--udp") { Description = "UDP instead of TCP." };
         var listen = new Option<string?>("--listen") { Description = "Address and port of this host: 127.0.0.1:18080, 0.0.0.0:8080, or only an address. Without: 127.0.0.1 and a free port." };
+        var at = new Option<string?>("--at") { Description = "In place of a weave: the newest one that was made of what the environment was at that time (RFC 3339, a local date and time, a time of today, or back from now, such as -10m)." };
         var command = verb.Make("route", "Publish a port of a weave on this host. It lives on when the service stops.",
-            ["weave route shop/audit 80 --machine web", "weave route shop/active 443 --machine web --listen 0.0.0.0:443", "weave route list shop"], weave, port, machine, udp, listen, List(verb), Delete(verb));
+            ["weave route shop/audit 80 --machine web", "weave route shop/active 443 --machine web --listen 0.0.0.0:443", "weave route shop 80 --machine web --at -1h", "weave route list shop"], weave, port, machine, udp, listen, at, List(verb), Delete(verb));
         verb.Begins(command, (parsed, client, stop) =>
         {
-            var (environment, id) = Verb.Pair(parsed.GetRequiredValue(weave));
-            return client.PublishRouteAsync(environment, id, new RouteBody { Machine = parsed.GetValue(machine), TargetPort = parsed.GetValue(port), Protocol = parsed.GetValue(udp) ? "udp" : null, Listen = parsed.GetValue(listen) }, stop);
+            var body = new RouteBody { Machine = parsed.GetValue(machine), TargetPort = parsed.GetValue(port), Protocol = parsed.GetValue(udp) ? "udp" : null, Listen = parsed.GetValue(listen) };
+            var name = parsed.GetRequiredValue(weave);
+            if (parsed.GetValue(at) is { } time)
+                return name.Contains('/') ? throw new UsageException("A weave and --at were both given.", $"Write {name.Split('/')[0]} alone, or leave --at out.")
+                    : client.PublishRouteAsync(name, body with { Timestamp = Times.Parse(time, verb.Host.Clock.GetUtcNow(), verb.Host.Zone) }, stop);
+            var (environment, id) = Verb.Pair(name);
+            return client.PublishRouteAsync(environment, id, body, stop);
         }, (operation, output) => output.Line(operation.Result!.Value.GetProperty("connect").GetString()!));
         root.Subcommands.Add(command);
     }

@@ -86,7 +86,7 @@ public sealed record ProbeBody
     public double? TimeoutSeconds { get; init; }
 }
 
-/// <summary>Body of `POST …/routes`.</summary>
+/// <summary>Body of `POST …/weaves/{weave}/routes` and `POST /environments/{env}/routes`.</summary>
 public sealed record RouteBody
 {
     public string? Machine { get; init; }
@@ -95,6 +95,8 @@ public sealed record RouteBody
     public string? Protocol { get; init; }
     /// <summary>Address and port such as "127.0.0.1:18080", an address, or ":18080"; null: 127.0.0.1 and a free port.</summary>
     public string? Listen { get; init; }
+    /// <summary>For `POST /environments/{env}/routes` only: the weave is the newest one that was made of what the environment was at that time.</summary>
+    public DateTimeOffset? Timestamp { get; init; }
 }
 
 public sealed record RouteView

@@ -190,12 +190,15 @@ internal static class Endpoints
         api.MapPost(one + "/routes", async (HttpContext http, IWeaver weaver) =>
         {
             var body = await http.BodyAsync<RouteBody>();
-            var env = http.Env();
-            var (address, port) = Listen(body.Listen);
-            var request = new RouteRequest(env, Named((string?)http.GetRouteValue("weave")), body.Machine is null ? null : MachineName.Parse(body.Machine), body.TargetPort,
-                Choice(body.Protocol, RouteProtocol.Tcp, "protocol"), address, port);
-            return await http.OperateAsync("route.publish", $"{env}/{http.GetRouteValue("weave")}", (c, stop) => weaver.PublishRouteAsync(request, c, stop));
+            if (body.Timestamp is not null) throw Wrong("A weave and a timestamp were both given.", "Leave timestamp out, or post to /environments/{env}/routes.");
+            return await PublishAsync(http, weaver, body, Named((string?)http.GetRouteValue("weave")), $"{http.GetRouteValue("weave")}");
         }).Operates<RouteBody>(Changes).Named("publishRoute", "Publish a port of a weave on this host; published for `active` it follows the active weave. The result says where to connect.");
+        api.MapPost("/environments/{env}/routes", async (HttpContext http, IWeaver weaver) =>
+        {
+            var body = await http.BodyAsync<RouteBody>();
+            if (body.Timestamp is not { } at) throw Wrong("No timestamp was given.", "Give one, or post to /environments/{env}/weaves/{weave}/routes.");
+            return await PublishAsync(http, weaver, body, null, at.ToString("u", System.Globalization.CultureInfo.InvariantCulture));
+        }).Operates<RouteBody>(Changes).Named("publishRouteAt", "Publish a port of the newest weave that was made of what the environment was at a time. The route stays with that weave.");
         foreach (var path in new[] { "/environments/{env}/routes/{id}", one + "/routes/{id}" })
             api.MapDelete(path, (HttpContext http, IWeaver weaver) =>
             {
@@ -255,6 +258,14 @@ internal static class Endpoints
         }).WithMetadata([Owns, .. Takes.Paging]).Produces<Page<AuditView>>().Named("listAudit", "The audit log, newest first.");
         api.MapVolumes(Reads, Changes);
         api.MapOperations(Reads, Changes);
+    }
+
+    private static Task<IResult> PublishAsync(HttpContext http, IWeaver weaver, RouteBody body, WeaveId? weave, string which)
+    {
+        var env = http.Env();
+        var (address, port) = Listen(body.Listen);
+        var request = new RouteRequest(env, weave, body.Machine is null ? null : MachineName.Parse(body.Machine), body.TargetPort, Choice(body.Protocol, RouteProtocol.Tcp, "protocol"), address, port) { At = body.Timestamp };
+        return http.OperateAsync("route.publish", $"{env}/{which}", (c, stop) => weaver.PublishRouteAsync(request, c, stop));
     }
 
     private static Task<IResult> ExportAsync(HttpContext http, IWeaver weaver, string what, ExportRequest request) =>

@@ -83,6 +83,9 @@ public sealed class ProblemTests : IAsyncLifetime
     [InlineData("environments/lab/weaves/main/activate", """{"probe":{"machine":"web","port":80,"timeoutSeconds":0}}""", "timeoutSeconds")]
     [InlineData("environments/lab/snapshots?wait=-1", "{}", "wait cannot be '-1'")]
     [InlineData("environments/lab/snapshots?wait=301", "{}", "wait cannot be '301'")]
+    [InlineData("environments/lab/routes", """{"machine":"web","targetPort":80}""", "No timestamp was given")]
+    [InlineData("environments/lab/weaves/main/routes", """{"machine":"web","targetPort":80,"timestamp":"2026-01-01T00:00:00Z"}""", "A weave and a timestamp were both given")]
+    [InlineData("environments/lab/routes", """{"machine":"web","targetPort":80,"timestamp":"9026-01-01T00:00:00Z"}""", "is in the future")]
     [InlineData("tokens", """{"name":"x","role":"owner"}""", "role cannot be 'owner'")]
     [InlineData("tokens", """{"name":"no good name","role":"viewer"}""", "token name")]
     public async Task A_request_that_is_wrong_is_refused_with_what_is_wrong_and_leaves_no_trace(string path, string body, string says)
