@@ -132,4 +132,14 @@ public sealed class EndpointTests : IDisposable
         await _stand.Drive(_publisher.PublishAsync([], Stop));
         Assert.Equal(["6 0.0.0.0:9000 192.168.7.5:80"], await TellAsync());
     }
+
+    [Fact]
+    public async Task What_a_change_that_died_has_mapped_goes_with_the_next_one_that_does_not_want_it()
+    {
+        await _stand.Drive(_publisher.PublishAsync([To(8080)], Stop));
+        await Stand.OnceAsync(_stand.Host, "Create", 2, CallFault.LostBefore, () => _stand.Drive(_publisher.PublishAsync([To(8080), To(8082), To(8083)], Stop)));
+        Assert.Equal(2, (await TellAsync()).Length);
+        await _stand.Drive(_publisher.PublishAsync([], Stop));
+        Assert.Empty(await TellAsync());
+    }
 }
