@@ -40,6 +40,20 @@ internal sealed class HostVolume(string root, long capacity)
 
     public long Capacity { get; set; } = capacity;
 
+    /// <summary>More than any call of the host adds to the volume, beside what it asks for.</summary>
+    private const long MostAdded = 256 << 20;
+    private long _mostUsed = long.MaxValue;
+
+    /// <summary>True where so much more fits onto the volume. All files are looked at only where the volume may be nearly full.</summary>
+    public bool HasSpace(long bytes)
+    {
+        if (bytes <= 0) return true;
+        if (Capacity < MostAdded + bytes || _mostUsed > Capacity - MostAdded - bytes) _mostUsed = Capacity - FreeBytes;
+        if (_mostUsed > Capacity - bytes) return false;
+        _mostUsed += MostAdded + bytes;
+        return true;
+    }
+
     public long FreeBytes => Math.Max(0, Capacity - new DirectoryInfo(root).EnumerateFiles("*", SearchOption.AllDirectories).Sum(f => f.Length));
 
     /// <summary>Where a host's file is on this system.</summary>
@@ -83,7 +97,7 @@ internal sealed class HostVolume(string root, long capacity)
     {
         var real = Real(path);
         var grown = bytes.Length - (File.Exists(real) ? new FileInfo(real).Length : 0);
-        if (grown > FreeBytes) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{path}'");
+        if (!HasSpace(grown)) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{path}'");
         CreateFolder(HostPath.Folder(path));
         File.WriteAllBytes(real, bytes.ToArray());
         MakePrivate(real);
@@ -132,7 +146,7 @@ internal sealed class HostVolume(string root, long capacity)
         if (!evenInUse && UseOf(from) == FileUse.Exclusive && from.EndsWith("vhdx", StringComparison.OrdinalIgnoreCase)) throw Sharing(from);
         if (Exists(to)) throw AlreadyThere(to);
         if (!FolderExists(HostPath.Folder(to))) throw new JobFailure(0x80070003, $"There is no folder for '{to}'");
-        if (new FileInfo(Real(from)).Length > FreeBytes) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{to}'");
+        if (!HasSpace(new FileInfo(Real(from)).Length)) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{to}'");
         File.Copy(Real(from), Real(to));
         MakePrivate(Real(to));
         Register(to);

@@ -67,7 +67,7 @@ internal sealed class VirtualDisks(HostVolume volume)
     {
         if (volume.Exists(path)) throw new JobFailure(JobFailure.FileExists, $"The file '{path}' exists");
         if (!volume.FolderExists(HostPath.Folder(path))) throw new JobFailure(0x80070003, $"There is no folder for '{path}'");
-        if (volume.FreeBytes < shape.BlockBytes) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{path}'");
+        if (!volume.HasSpace(shape.BlockBytes)) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{path}'");
         if (parent is { } above) shape = shape with { Capacity = above.Disk.Size, ParentPath = volume.Real(above.Path), LogicalSectorBytes = (int)above.Disk.LogicalSector, PhysicalSectorBytes = (int)above.Disk.PhysicalSector };
         else if (shape.Capacity <= 0 || shape.Capacity % shape.LogicalSectorBytes != 0 || shape.Capacity > VhdxShape.MostCapacity) throw new JobFailure(JobFailure.InvalidSize, $"A disk cannot have {shape.Capacity} bytes");
         Run(path, async stop =>
@@ -125,7 +125,7 @@ internal sealed class VirtualDisks(HostVolume volume)
         if (volume.IsReadOnly(leaf)) throw new JobFailure(JobFailure.AccessDenied, $"'{leaf}' is read-only");
         var disk = Chain(leaf)[0].Disk;
         if (offset < 0 || offset + bytes.Length > disk.Size) throw new JobFailure(JobFailure.InvalidArgument, $"{offset} is beyond the end of '{leaf}'");
-        if (volume.FreeBytes < bytes.Length) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{leaf}'");
+        if (!volume.HasSpace(bytes.Length)) throw new JobFailure(JobFailure.DiskFull, $"There is not enough space for '{leaf}'");
         var first = offset - offset % disk.LogicalSector;
         var end = (offset + bytes.Length + disk.LogicalSector - 1) / disk.LogicalSector * disk.LogicalSector;
         var whole = ReadBytes(leaf, first, (int)(end - first));

@@ -78,7 +78,7 @@ internal sealed partial class ModelHost
             Assert.All(await new HostSwitches(_bench.Context).ListAsync(Stop), s => Assert.Null(s.Mark));
         }
         Assert.Equal(stage.Disks.Count, Host.MachineNames().Count);
-        Assert.Equal(_files, await FilesAsync());
+        Assert.Equal(_files, await FilesAsync(), HostPath.Comparer);
     }
 
     /// <summary>Files of the host but those by which the driver knows it, and memory of saved machines.</summary>
