@@ -283,12 +283,9 @@ public sealed class FoldTests
         Assert.Empty(await bench.Host.Files.ListAsync(bench.Context.Paths.Work, true, Stop));
     }
 
-    [Fact]
-    public async Task A_layer_that_was_written_on_one_of_the_hosts_own_leaves_no_file_when_the_volume_is_given_back()
+    /// <summary>A layer with one byte of its own on the present of a machine, attached in its place.</summary>
+    private static async Task<LayerRef> AttachWrittenAsync(CoreBench bench, FoldHistory history)
     {
-        using var bench = new CoreBench();
-        var history = await FoldHistory.MakeAsync(bench, points: 1);
-        var adopted = await bench.Host.Files.ListAsync(bench.Host.DiskFolder, true, Stop);
         var (head, id) = (history.Layers[^1], LayerId.New(bench.Clock));
         var written = new LayerRef(id, bench.Context.Paths.PlaceLayer(bench.Environment, bench.Main, id), DiskFormat.Vhdx, head.VirtualSize);
         await bench.Parts.Volumes.DetachAsync(history.Machine, history.Target, TimeSpan.FromSeconds(5), Stop);
@@ -298,6 +295,41 @@ public sealed class FoldTests
             return ValueTask.CompletedTask;
         }, (_, _, _) => ValueTask.CompletedTask, 4096), null, Stop);
         await bench.Parts.Volumes.AttachAsync(history.Machine, new(bench.Examined.Machines[0].Volumes[0].Volume, history.Target, written), Stop);
+        return written;
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_layer_that_only_one_attached_anew_stands_on_is_not_taken_for_merged(bool running)
+    {
+        using var bench = new CoreBench();
+        var history = await FoldHistory.MakeAsync(bench, points: 3);
+        var written = await AttachWrittenAsync(bench, history);
+        if (!running) await history.PowerAsync(PowerChange.PowerOff);
+        var request = new FoldRequest
+        {
+            Machine = running ? history.Machine : null, Target = running ? history.Target : null, Defined = history.Machine, DefinedTarget = history.Target,
+            Layer = history.Layers[3], Between = [history.Layers[1], history.Layers[2]], Parent = history.Layers[0], Above = running ? written : null, Others = running ? [] : [written],
+        };
+        Assert.False((await bench.Parts.Folding.EndAsync(request, Stop)).Done);
+        if (running) Assert.Equal(Fault.Conflict, await FaultOf(() => bench.Parts.Folding.FoldAsync(request, null, Stop)));
+        else
+        {
+            var folded = await bench.Parts.Folding.FoldAsync(request, null, Stop);
+            Assert.Equal((true, history.Layers[3].Path), (folded.Done, folded.Layer.Path));
+            await FoldHistory.DeleteUnneededAsync(bench, request, folded);
+        }
+        Assert.Equal("zbcd", history.Read());
+    }
+
+    [Fact]
+    public async Task A_layer_that_was_written_on_one_of_the_hosts_own_leaves_no_file_when_the_volume_is_given_back()
+    {
+        using var bench = new CoreBench();
+        var history = await FoldHistory.MakeAsync(bench, points: 1);
+        var adopted = await bench.Host.Files.ListAsync(bench.Host.DiskFolder, true, Stop);
+        var (head, written) = (history.Layers[^1], await AttachWrittenAsync(bench, history));
         Assert.Equal('z', (char)bench.Host.ReadDisk(bench[0], 0, 0, 1)[0]);
         await history.PowerAsync(PowerChange.PowerOff);
         await bench.Parts.Returning.ReturnAsync(history.Machine, [history.Returned(head, written)], null, Stop);

@@ -107,10 +107,27 @@ internal sealed class LayerFolder(DriverContext context, DiskFiles disks, Machin
         {
             var files = await FilesAsync(machine, target, stop);
             if (await machines.IsAmongAsync(request.Layer.Path, files, stop) || !await machines.IsAmongAsync(lowest, files, stop)) continue;
+            // A layer that was attached anew stands on it without naming it.
+            if (await StandsOnAsync(machine, target, request.Layer.Path, stop)) continue;
             // Named no more, and made on another state of what is there: it was merged into that.
             if (!await FitsAsync(request.Layer.Path, lowest, stop)) return merged;
         }
         return new(false, request.Layer);
+    }
+
+    /// <summary>True where a file is in the chain of what a machine uses now, or the host is changing that chain.</summary>
+    private async Task<bool> StandsOnAsync(HostMachine machine, string target, string path, CancellationToken stop)
+    {
+        try
+        {
+            foreach (var disk in (await context.Machines.ReadAsync(machine.Settings, stop)).Disks.Where(d => d.Target == target))
+                if (await machines.IsAmongAsync(path, await disks.ChainAsync(disk.File, stop), stop)) return true;
+            return false;
+        }
+        catch (HostException e) when (e.Kind == HostErrorKind.NotFound)
+        {
+            return true;
+        }
     }
 
     /// <summary>True where a file is there and the other one is what it names as its parent.</summary>
