@@ -80,7 +80,7 @@ public sealed class VagrantTests(ITestOutputHelper output)
         var text = await File.ReadAllTextAsync(VagrantLab.Lab + "/Vagrantfile");
         await Refused("No machine", "new", text);
         await Refused("virtualbox", "box", text, "virtualbox");
-        await Refused("Hyper-V", "hyper", text, "hyperv");
+        await Refused("are of Vagrant's provider hyperv", "hyper", text, "hyperv");
         await Refused("not on the system's libvirt", "far", text + "\nVagrant.configure('2') { |c| c.vm.provider(:libvirt) { |l| l.uri = 'qemu+ssh://elsewhere/system' } }\n", "libvirt");
         // Of this provider, but libvirt knows no such domain.
         await Refused("'gone' cannot be adopted", "gone", text, "libvirt");

@@ -51,6 +51,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
         foreach (var network in await NetworksAsync(stop))
             using (network)
                 if (FenceNames.TagOf(context.Options.Prefix, network.Name) == tag) await EndNetworkAsync(network, stop);
+        await FirewallRemnants.ClearAsync(names.BridgePrefix, stop);
         await HostCommand.RunAsync("nft", ["-f", "-"], $"table ip {names.HostTable}\ndelete table ip {names.HostTable}\n", stop);
         if (Directory.Exists(Folder(tag))) Directory.Delete(Folder(tag), recursive: true);
         if (Directory.Exists(Folders) && !Directory.EnumerateFileSystemEntries(Folders).Any()) TryRemoveFolders();

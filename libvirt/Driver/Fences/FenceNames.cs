@@ -14,7 +14,9 @@ internal sealed record FenceNames(string Prefix, FenceTag Tag)
     public string Network(int index) => $"{Prefix}-{Tag.Text}-{index}";
     public string Bridge(int index) => $"wv{Tag.Text}n{index}";
     /// <summary>All bridges of the fence, as a pattern of nftables.</summary>
-    public string Bridges => $"wv{Tag.Text}n*";
+    public string Bridges => $"{BridgePrefix}*";
+    /// <summary>What the names of all bridges of the fence begin with.</summary>
+    public string BridgePrefix => $"wv{Tag.Text}n";
     /// <summary>Host end of the gateway's leg in a bridge.</summary>
     public string HostLeg(int index) => $"wv{Tag.Text}g{index}";
     /// <summary>Gateway's end of the leg.</summary>

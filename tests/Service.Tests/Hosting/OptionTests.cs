@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using WeaveHypervisor.Model;
@@ -42,7 +43,14 @@ public sealed class OptionTests
         var folder = Directory.CreateTempSubdirectory("weave-listen-test");
         try
         {
-            Assert.Equal(5, await Program.Main(["serve", "--Weave:Driver=simulator", $"--Weave:Listen=http://{other.LocalEndpoint}", $"--Weave:StatePath={Path.Combine(folder.FullName, "state")}"]));
+            // A process of its own: a service that has ended leaves what is one for a whole process (Hangfire's log) behind.
+            using var service = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "WeaveHypervisor.Service"),
+                ["serve", "--Weave:Driver=simulator", $"--Weave:Listen=http://{other.LocalEndpoint}", $"--Weave:StatePath={Path.Combine(folder.FullName, "state")}"]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+            var said = service.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await service.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await service.WaitForExitAsync(TestContext.Current.CancellationToken);
+            Assert.Equal(5, service.ExitCode);
+            Assert.Contains($"Somebody else listens where the service should: http://{other.LocalEndpoint}.", await said, StringComparison.Ordinal);
         }
         finally
         {
