@@ -51,6 +51,8 @@ internal sealed partial class FenceKeeper(DriverContext context)
         foreach (var network in await NetworksAsync(stop))
             using (network)
                 if (FenceNames.TagOf(context.Options.Prefix, network.Name) == tag) await EndNetworkAsync(network, stop);
+        // A libvirtd that died while it ended a network may have left its bridge, and rules for it, of which the next one knows nothing.
+        foreach (var link in Links().Where(l => l.StartsWith(names.BridgePrefix, StringComparison.Ordinal))) await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop);
         await FirewallRemnants.ClearAsync(names.BridgePrefix, stop);
         await HostCommand.RunAsync("nft", ["-f", "-"], $"table ip {names.HostTable}\ndelete table ip {names.HostTable}\n", stop);
         if (Directory.Exists(Folder(tag))) Directory.Delete(Folder(tag), recursive: true);
@@ -173,7 +175,8 @@ internal sealed partial class FenceKeeper(DriverContext context)
             }
             catch (LibvirtException e) when (e.Code == VirErrorCode.NoNetwork)
             {
-                // To be made.
+                // To be made; the bridge of one that a dying libvirtd left half made or half ended would be in the way.
+                if (Links().Contains(names.Bridge(index))) await HostCommand.TryAsync("ip", ["link", "delete", names.Bridge(index)], null, stop);
             }
             var xml = new XElement("network", new XElement("name", name),
                 new XElement("metadata", new XElement(mark + "fence", new XAttribute(XNamespace.Xmlns + "weave", mark.NamespaceName), new XAttribute("owner", context.Options.Prefix),
