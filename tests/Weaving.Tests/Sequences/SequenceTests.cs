@@ -8,7 +8,7 @@ namespace WeaveHypervisor.Weaving.Tests.Sequences;
 /// </summary>
 public sealed class SequenceTests(ITestOutputHelper output)
 {
-    private static readonly TimeSpan Usual = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Usual = TimeSpan.FromSeconds(10);
 
     [Fact]
     public Task Whatever_is_done_in_whatever_order_store_host_and_model_agree() =>
