@@ -63,7 +63,8 @@ internal sealed partial class FenceKeeper(DriverContext context)
     {
         await new NameServer(names, Folder(names.Tag)).StopAsync(stop);
         if (IsThere(names)) await HostCommand.RunAsync("ip", ["netns", "delete", names.Namespace], null, stop);
-        else File.Delete(names.NamespacePath);
+        // The folder itself is made with the first namespace after each start of the host.
+        else if (File.Exists(names.NamespacePath)) File.Delete(names.NamespacePath);
         // Links end with the namespace that holds their other end, in the kernel's own time; these may be half made and have no other end there.
         foreach (var link in Links().Where(l => l == names.HostUplink || l.StartsWith($"wv{names.Tag.Text}g", StringComparison.Ordinal)))
             await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop);

@@ -185,6 +185,15 @@ public class LibvirtBench : DriverBench
                 await EndNameServerAsync(stop);
                 await RunAsync(null, stop, "ip", "netns", "delete", names.Namespace);
             }),
+            ("the host has no folder of namespaces yet, as after each start", async stop =>
+            {
+                await EndNameServerAsync(stop);
+                await RunAsync(null, stop, "ip", "netns", "delete", names.Namespace);
+                // Where others have namespaces it stays, and this is the damage before.
+                if (!Directory.Exists("/run/netns") || Directory.EnumerateFileSystemEntries("/run/netns").Any()) return;
+                while (File.ReadLines("/proc/self/mountinfo").Any(l => l.Contains(" /run/netns ", StringComparison.Ordinal))) await RunAsync(null, stop, "umount", "/run/netns");
+                Directory.Delete("/run/netns");
+            }),
         ];
     }
 
