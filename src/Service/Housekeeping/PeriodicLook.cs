@@ -10,15 +10,26 @@ internal abstract partial class PeriodicLook(TimeProvider clock, TimeSpan every,
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(every, clock);
-        while (await timer.WaitForNextTickAsync(stoppingToken))
-            try
-            {
-                await LookAsync(stoppingToken);
-            }
-            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
-            {
-                LookFailed(log, e, GetType().Name, every);
-            }
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stoppingToken)) await LookOnceAsync(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The host takes an end by cancellation for a failure where it never came to run.
+        }
+    }
+
+    private async Task LookOnceAsync(CancellationToken stop)
+    {
+        try
+        {
+            await LookAsync(stop);
+        }
+        catch (Exception e) when (!stop.IsCancellationRequested)
+        {
+            LookFailed(log, e, GetType().Name, every);
+        }
     }
 
     [LoggerMessage(LogLevel.Warning, "{Look} failed; the next is in {Every}.")]
