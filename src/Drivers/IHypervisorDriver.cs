@@ -182,7 +182,11 @@ public interface IHypervisorDriver : IAsyncDisposable
 /// <param name="HotPlug">Volumes can be attached to and detached from running machines.</param>
 /// <param name="Fences">Networks are really isolated and routed here.</param>
 /// <param name="LayerFormat">Format of layers that this driver makes.</param>
-public sealed record DriverCapabilities(string Name, bool MemoryCapture, bool MemorySharing, string? MemorySharingReason, bool HotPlug, bool Fences, DiskFormat LayerFormat);
+public sealed record DriverCapabilities(string Name, bool MemoryCapture, bool MemorySharing, string? MemorySharingReason, bool HotPlug, bool Fences, DiskFormat LayerFormat)
+{
+    /// <summary>Null where a fence enforces <see cref="FenceSpec.Groups"/> and published ports their <see cref="PublishedEndpoint.Sources"/>; else why not. A driver that does not refuses (Unsupported) a fence with groups, and ports with sources.</summary>
+    public string? RulesReason { get; init; }
+}
 
 /// <summary>Progress of a driver call: what is being done, and how far in bytes where that is known (0 of 0: unknown).</summary>
 public readonly record struct Progress(string Activity, long Done, long Total);

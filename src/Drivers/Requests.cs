@@ -55,6 +55,8 @@ public sealed record FenceSpec
     public required IReadOnlyList<NetworkBlueprint> Networks { get; init; }
     public required IReadOnlyList<FenceMachine> Machines { get; init; }
     public UplinkMode Uplink { get; init; }
+    /// <summary>Enforced in the fence before the first frame of a machine passes, and from the end of the call on; see <see cref="EnvironmentRules"/>. Of the access policy a fence knows nothing: it belongs to published ports.</summary>
+    public IReadOnlyList<SecurityGroup> Groups { get; init; } = [];
 }
 
 public sealed record FenceMachine(MachineName Name, IReadOnlyList<NicBlueprint> Nics);
@@ -129,7 +131,11 @@ public sealed record FoldRequest
 public sealed record FoldResult(bool Done, LayerRef Layer);
 
 /// <summary>Host address and port that lead to an address and port of a machine (the outer address of a fence, or the machine's own for adopted ones).</summary>
-public sealed record PublishedEndpoint(RouteId Id, RouteProtocol Protocol, string ListenAddress, int ListenPort, string TargetAddress, int TargetPort);
+public sealed record PublishedEndpoint(RouteId Id, RouteProtocol Protocol, string ListenAddress, int ListenPort, string TargetAddress, int TargetPort)
+{
+    /// <summary>Who may use it: IPv4 prefixes in canonical form, ascending, joined by commas (<see cref="AccessPolicy.ToString"/>); null: everyone. What others send to the port is dropped.</summary>
+    public string? Sources { get; init; }
+}
 
 public sealed record AttachedVolume(VolumeName Volume, string Target, LayerRef Layer)
 {

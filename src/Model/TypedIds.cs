@@ -69,6 +69,28 @@ public readonly record struct HostId : ITextId<HostId>
     public override string ToString() => Text;
 }
 
+/// <summary>The name of a security group: the user's own, unique in an environment's rules. <c>any</c> and <c>outside</c> mean something else in a rule. <c>default</c> is not valid.</summary>
+[JsonConverter(typeof(TextIdConverter<GroupName>))]
+public readonly record struct GroupName : ITextId<GroupName>
+{
+    private readonly string? _text;
+    private GroupName(string text) => _text = text;
+    public static string Noun => "security group's name";
+    public static string Form => Ids.NameForm + " `any` and `outside` are taken.";
+    public string Text => _text ?? "";
+    public static bool TryCreate(string? text, out GroupName id)
+    {
+        var valid = Ids.IsName(text) && text is not (RulePeer.AnyText or RulePeer.OutsideText);
+        id = valid ? new(text!) : default;
+        return valid;
+    }
+    /// <summary>Parses or throws <see cref="WeaveException"/> (<see cref="Fault.InvalidRequest"/>).</summary>
+    public static GroupName Parse(string? text) => Ids.Parse<GroupName>(text);
+    static GroupName IParsable<GroupName>.Parse(string s, IFormatProvider? provider) => Parse(s);
+    static bool IParsable<GroupName>.TryParse([NotNullWhen(true)] string? s, IFormatProvider? provider, out GroupName result) => TryCreate(s, out result);
+    public override string ToString() => Text;
+}
+
 /// <summary>The name of a machine in its environment; the same in every weave of it. <c>default</c> is not valid.</summary>
 [JsonConverter(typeof(TextIdConverter<MachineName>))]
 public readonly record struct MachineName : ITextId<MachineName>

@@ -1,0 +1,77 @@
+using System.Globalization;
+
+namespace WeaveHypervisor.Model;
+
+/// <summary>
+/// Who may talk to whom in an environment: security groups, and the access policy of its published ports. Part of the metadata (<see cref="EnvironmentBlueprint"/>): versioned with every snapshot, and every weave
+/// has rules of its own, those of its origin or of today.
+/// <para><b>Groups.</b> A machine that is in no group is not limited. To one that is in at least one, a connection may be made only where a rule `in` of any of its groups allows it; and by it,
+/// where any of its groups has a rule `out`, only what a rule `out` of any of them allows (groups without one limit nothing that goes out). Both ends must allow it. Rules only allow; their order means nothing.</para>
+/// <para><b>What always passes.</b> What belongs to a connection that may be made: answers, of TCP also of connections that are older than the rules or the weave; errors of ICMP. ARP and IPv6 neighbour discovery, and a
+/// machine's DHCP and DNS with the gateway of its network.</para>
+/// <para><b>Where.</b> Enforced in the fences of weaves. The adopted originals are guarded by whatever guards them on their host: of `main` rules are recorded, and its access policy is enforced on its published ports.</para>
+/// </summary>
+public sealed record EnvironmentRules
+{
+    /// <summary>No group, and published ports for everyone.</summary>
+    public static readonly EnvironmentRules None = new();
+    /// <summary>At most so many groups, rules in a group, ports in a rule, and sources.</summary>
+    public const int MostGroups = 64, MostRules = 256, MostPorts = 64, MostSources = 256;
+
+    public IReadOnlyList<SecurityGroup> Groups { get; init; } = [];
+    /// <summary>Null: whoever reaches the host may use the published ports.</summary>
+    public AccessPolicy? Access { get; init; }
+
+    public bool IsNone => Groups.Count == 0 && Access is null;
+
+    /// <summary>Refuses (<see cref="Fault.InvalidRequest"/>, all reasons at once) what cannot be the rules of these machines: names twice, groups and machines that are not there, limits.</summary>
+    public void Check(IReadOnlyList<MachineName> machines)
+    {
+        var wrong = new List<string>();
+        if (Groups.Count > MostGroups) wrong.Add($"{Groups.Count} groups are more than {MostGroups}");
+        foreach (var twice in Groups.GroupBy(g => g.Name).Where(g => g.Count() > 1)) wrong.Add($"there are {twice.Count()} groups '{twice.Key}'");
+        var names = Groups.Select(g => g.Name).ToHashSet();
+        foreach (var group in Groups)
+        {
+            if (group.Rules.Count > MostRules) wrong.Add($"group '{group.Name}' has {group.Rules.Count} rules, more than {MostRules}");
+            foreach (var machine in group.Machines.Where(m => !machines.Contains(m))) wrong.Add($"group '{group.Name}' names a machine '{machine}' that the environment does not have");
+            foreach (var twice in group.Machines.GroupBy(m => m).Where(m => m.Count() > 1)) wrong.Add($"group '{group.Name}' names machine '{twice.Key}' twice");
+            foreach (var rule in group.Rules)
+                if (rule.Peer.Group is { } peer && !names.Contains(peer)) wrong.Add($"rule '{rule}' of group '{group.Name}' names a group '{peer}' that there is not");
+        }
+        if (Access is { Sources.Count: > MostSources }) wrong.Add($"{Access.Sources.Count} sources are more than {MostSources}");
+        if (wrong.Count > 0) throw new WeaveException(Fault.InvalidRequest, $"These rules cannot be: {string.Join("; ", wrong)}.", $"Machines are: {string.Join(", ", machines)}. Look at the present rules with `weave rules show`.");
+    }
+}
+
+/// <summary>Machines with the same rules.</summary>
+public sealed record SecurityGroup
+{
+    public required GroupName Name { get; init; }
+    /// <summary>For people; at most 200 characters.</summary>
+    public string? Description { get; init; }
+    public required IReadOnlyList<MachineName> Machines { get; init; }
+    public IReadOnlyList<SecurityRule> Rules { get; init; } = [];
+}
+
+public enum RuleDirection { In, Out }
+
+/// <summary>Any is every protocol over IPv4 and IPv6.</summary>
+public enum RuleProtocol { Any, Tcp, Udp, Icmp }
+
+/// <summary>Ports from <see cref="First"/> to <see cref="Last"/>, both 1–65535 and included.</summary>
+public readonly record struct PortRange(int First, int Last)
+{
+    public bool Holds(int port) => port >= First && port <= Last;
+    public override string ToString() => First == Last ? First.ToString(CultureInfo.InvariantCulture) : string.Create(CultureInfo.InvariantCulture, $"{First}-{Last}");
+}
+
+/// <summary>Clients of published ports.</summary>
+public sealed record AccessPolicy
+{
+    /// <summary>IPv4 prefixes from which published ports may be used; empty: from nowhere. What the host itself connects from (127.0.0.0/8, its own addresses) is only allowed where it is listed, too.</summary>
+    public required IReadOnlyList<RulePrefix> Sources { get; init; }
+
+    /// <summary>The sources, ascending, each once, joined by commas; one text for one policy.</summary>
+    public override string ToString() => string.Join(',', Sources.Distinct().Order());
+}

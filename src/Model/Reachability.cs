@@ -1,0 +1,75 @@
+using System.Net;
+
+namespace WeaveHypervisor.Model;
+
+/// <summary>
+/// What rules say of one connection, by the definition of <see cref="EnvironmentRules"/>: for people who ask, and the measure for whatever enforces them. Pure.
+/// </summary>
+/// <param name="networks">The environment's networks at that instant.</param>
+/// <param name="machines">Its machines with their addresses.</param>
+public sealed class Reachability(IReadOnlyList<SecurityGroup> groups, IReadOnlyList<NetworkBlueprint> networks, IReadOnlyList<MachineBlueprint> machines)
+{
+    public Reachability(EnvironmentBlueprint blueprint) : this(blueprint.Rules.Groups, blueprint.Networks, blueprint.Machines) { }
+
+    /// <summary>Whether <paramref name="from"/> may make a connection to <paramref name="to"/>.</summary>
+    /// <param name="protocol">Not <see cref="RuleProtocol.Any"/>.</param>
+    /// <param name="port">1–65535 for TCP and UDP; ignored for ICMP.</param>
+    public Verdict Ask(RuleEnd from, RuleEnd to, RuleProtocol protocol, int port)
+    {
+        var sends = Side(from, RuleDirection.Out, to, protocol, port);
+        if (!sends.Allowed) return sends;
+        var takes = Side(to, RuleDirection.In, from, protocol, port);
+        return takes.Allowed && takes.Rule is null && sends.Rule is not null ? sends : takes;
+    }
+
+    private Verdict Side(RuleEnd end, RuleDirection direction, RuleEnd peer, RuleProtocol protocol, int port)
+    {
+        if (end.Machine is not { } machine) return new(true, null, null, $"{end} is no machine of the environment");
+        var own = groups.Where(g => g.Machines.Contains(machine)).ToList();
+        if (own.Count == 0) return new(true, null, null, $"'{machine}' is in no security group");
+        if (direction == RuleDirection.Out && own.All(g => g.Rules.All(r => r.Direction == RuleDirection.In))) return new(true, null, null, $"no group of '{machine}' limits what goes out");
+        foreach (var group in own)
+            foreach (var rule in group.Rules)
+                if (rule.Direction == direction && (rule.Protocol == RuleProtocol.Any || rule.Protocol == protocol)
+                    && (rule.Ports.Count == 0 || rule.Ports.Any(p => p.Holds(port))) && Is(peer, rule.Peer))
+                    return new(true, group.Name, rule, $"rule '{rule}' of group '{group.Name}'");
+        return new(false, null, null, $"no rule of {string.Join(", ", own.Select(g => $"'{g.Name}'"))} allows it {(direction == RuleDirection.In ? "in to" : "out of")} '{machine}'");
+    }
+
+    private bool Is(RuleEnd end, RulePeer peer)
+    {
+        if (peer.IsAny) return true;
+        if (peer.Group is { } name) return end.Machine is { } member && groups.First(g => g.Name == name).Machines.Contains(member);
+        var addresses = AddressesOf(end);
+        if (peer.Prefix is { } prefix) return addresses.Any(prefix.Holds);
+        return end.Machine is null && (end.Address is not { } address || !networks.Any(n => IsIn(n, address)));
+    }
+
+    private IReadOnlyList<IPAddress> AddressesOf(RuleEnd end) => end.Machine is { } name
+        ? [.. machines.Where(m => m.Name == name).SelectMany(m => m.Nics).SelectMany(n => n.Addresses).Select(IPAddress.Parse)]
+        : end.Address is { } address ? [address] : [.. networks.Where(n => n.Gateway is not null).Select(n => IPAddress.Parse(n.Gateway!))];
+
+    private static bool IsIn(NetworkBlueprint network, IPAddress address) => network.Gateway is { } gateway && PrefixOf(gateway, network.PrefixLength).Holds(address);
+
+    private static RulePrefix PrefixOf(string gateway, int length)
+    {
+        var bytes = IPAddress.Parse(gateway).GetAddressBytes();
+        for (var bit = length; bit < 32; bit++) bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
+        return RulePrefix.Parse($"{new IPAddress(bytes)}/{length}");
+    }
+}
+
+/// <summary>One end of a connection: a machine; an address that is nobody's in the environment; or, with neither, whoever comes by a published port.</summary>
+public readonly record struct RuleEnd
+{
+    public MachineName? Machine { get; private init; }
+    public IPAddress? Address { get; private init; }
+    public static readonly RuleEnd Outside = default;
+    public static RuleEnd Of(MachineName machine) => new() { Machine = machine };
+    public static RuleEnd Of(IPAddress address) => new() { Address = address };
+    public override string ToString() => Machine is { } machine ? $"'{machine}'" : Address?.ToString() ?? "outside";
+}
+
+/// <param name="Group">Whose rule allows it; null where none was needed, and where it is not allowed.</param>
+/// <param name="Reason">For people, without a full stop.</param>
+public sealed record Verdict(bool Allowed, GroupName? Group, SecurityRule? Rule, string Reason);
