@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 
 namespace WeaveHypervisor.Model;
 
@@ -15,14 +16,19 @@ public sealed record EnvironmentRules
 {
     /// <summary>No group, and published ports for everyone.</summary>
     public static readonly EnvironmentRules None = new();
-    /// <summary>At most so many groups, rules in a group, ports in a rule, and sources.</summary>
-    public const int MostGroups = 64, MostRules = 256, MostPorts = 64, MostSources = 256;
+    /// <summary>At most so many groups, rules in a group, ports in a rule, and sources; characters of a description.</summary>
+    public const int MostGroups = 64, MostRules = 256, MostPorts = 64, MostSources = 256, MostDescription = 200;
 
     public IReadOnlyList<SecurityGroup> Groups { get; init; } = [];
     /// <summary>Null: whoever reaches the host may use the published ports.</summary>
     public AccessPolicy? Access { get; init; }
 
+    [JsonIgnore]
     public bool IsNone => Groups.Count == 0 && Access is null;
+
+    // Lists have no equality of their own. The order in which things were written down is a part of it.
+    public bool Equals(EnvironmentRules? other) => other is not null && Groups.SequenceEqual(other.Groups) && Equals(Access, other.Access);
+    public override int GetHashCode() => HashCode.Combine(Groups.Count, Access);
 
     /// <summary>Refuses (<see cref="Fault.InvalidRequest"/>, all reasons at once) what cannot be the rules of these machines: names twice, groups and machines that are not there, limits.</summary>
     public void Check(IReadOnlyList<MachineName> machines)
@@ -33,6 +39,9 @@ public sealed record EnvironmentRules
         var names = Groups.Select(g => g.Name).ToHashSet();
         foreach (var group in Groups)
         {
+            // It is shown as it is: nothing in it may steer a terminal or turn the reading direction.
+            if (group.Description is { } text && (text.Length > MostDescription || text.Any(c => char.IsControl(c) || char.GetUnicodeCategory(c) is UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator)))
+                wrong.Add($"the description of group '{group.Name}' is not at most {MostDescription} printable characters");
             if (group.Rules.Count > MostRules) wrong.Add($"group '{group.Name}' has {group.Rules.Count} rules, more than {MostRules}");
             foreach (var machine in group.Machines.Where(m => !machines.Contains(m))) wrong.Add($"group '{group.Name}' names a machine '{machine}' that the environment does not have");
             foreach (var twice in group.Machines.GroupBy(m => m).Where(m => m.Count() > 1)) wrong.Add($"group '{group.Name}' names machine '{twice.Key}' twice");
@@ -48,10 +57,13 @@ public sealed record EnvironmentRules
 public sealed record SecurityGroup
 {
     public required GroupName Name { get; init; }
-    /// <summary>For people; at most 200 characters.</summary>
+    /// <summary>For people; at most 200 printable characters.</summary>
     public string? Description { get; init; }
     public required IReadOnlyList<MachineName> Machines { get; init; }
     public IReadOnlyList<SecurityRule> Rules { get; init; } = [];
+
+    public bool Equals(SecurityGroup? other) => other is not null && Name == other.Name && Description == other.Description && Machines.SequenceEqual(other.Machines) && Rules.SequenceEqual(other.Rules);
+    public override int GetHashCode() => HashCode.Combine(Name, Machines.Count, Rules.Count);
 }
 
 public enum RuleDirection { In, Out }
@@ -72,6 +84,19 @@ public sealed record AccessPolicy
     /// <summary>IPv4 prefixes from which published ports may be used; empty: from nowhere. What the host itself connects from (127.0.0.0/8, its own addresses) is only allowed where it is listed, too.</summary>
     public required IReadOnlyList<RulePrefix> Sources { get; init; }
 
-    /// <summary>The sources, ascending, each once, joined by commas; one text for one policy.</summary>
+    /// <summary>The sources, ascending, each once, joined by commas; one text for one policy. Empty where nobody may.</summary>
     public override string ToString() => string.Join(',', Sources.Distinct().Order());
+
+    /// <summary>Whom both let in. A policy that is null lets everyone in.</summary>
+    public static AccessPolicy? Both(AccessPolicy? one, AccessPolicy? other)
+    {
+        if (one is null || other is null) return one ?? other;
+        // Of two prefixes that meet one holds the other: what both hold is the longer one.
+        return new() { Sources = [.. one.Sources.SelectMany(a => other.Sources.Select(b => (Longer: a.Length > b.Length ? a : b, Other: a.Length > b.Length ? b : a)))
+            .Where(p => p.Other.First <= p.Longer.First && p.Longer.Last <= p.Other.Last).Select(p => p.Longer).Distinct().Order()] };
+    }
+
+    /// <summary>The same sources, however they were written down.</summary>
+    public bool Equals(AccessPolicy? other) => other is not null && ToString() == other.ToString();
+    public override int GetHashCode() => ToString().GetHashCode(StringComparison.Ordinal);
 }

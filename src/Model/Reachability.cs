@@ -16,6 +16,7 @@ public sealed class Reachability(IReadOnlyList<SecurityGroup> groups, IReadOnlyL
     /// <param name="port">1–65535 for TCP and UDP; ignored for ICMP.</param>
     public Verdict Ask(RuleEnd from, RuleEnd to, RuleProtocol protocol, int port)
     {
+        if (from.Machine is { } itself && itself == to.Machine) return new(true, null, null, $"what '{itself}' sends to itself does not leave it");
         var sends = Side(from, RuleDirection.Out, to, protocol, port);
         if (!sends.Allowed) return sends;
         var takes = Side(to, RuleDirection.In, from, protocol, port);
@@ -31,23 +32,32 @@ public sealed class Reachability(IReadOnlyList<SecurityGroup> groups, IReadOnlyL
         foreach (var group in own)
             foreach (var rule in group.Rules)
                 if (rule.Direction == direction && (rule.Protocol == RuleProtocol.Any || rule.Protocol == protocol)
-                    && (rule.Ports.Count == 0 || rule.Ports.Any(p => p.Holds(port))) && Is(peer, rule.Peer))
+                    && (rule.Ports.Count == 0 || rule.Ports.Any(p => p.Holds(port))) && Is(peer, rule.Peer, direction, machine))
                     return new(true, group.Name, rule, $"rule '{rule}' of group '{group.Name}'");
         return new(false, null, null, $"no rule of {string.Join(", ", own.Select(g => $"'{g.Name}'"))} allows it {(direction == RuleDirection.In ? "in to" : "out of")} '{machine}'");
     }
 
-    private bool Is(RuleEnd end, RulePeer peer)
+    /// <param name="machine">Who meets it.</param>
+    private bool Is(RuleEnd end, RulePeer peer, RuleDirection direction, MachineName machine)
     {
         if (peer.IsAny) return true;
-        if (peer.Group is { } name) return end.Machine is { } member && groups.First(g => g.Name == name).Machines.Contains(member);
-        var addresses = AddressesOf(end);
-        if (peer.Prefix is { } prefix) return addresses.Any(prefix.Holds);
-        return end.Machine is null && (end.Address is not { } address || !networks.Any(n => IsIn(n, address)));
+        if (peer.Group is { } name) return end.Machine is { } member && groups.Any(g => g.Name == name && g.Machines.Contains(member));
+        if (peer.Prefix is { } prefix) return Holds(prefix, end, direction, machine);
+        // From a gateway's address comes what comes in by published ports; what is sent to that address stays within.
+        return end.Machine is null && (end.Address is not { } address || direction == RuleDirection.In && networks.Any(n => n.Gateway == address.ToString()) || !networks.Any(n => IsIn(n, address)));
     }
 
-    private IReadOnlyList<IPAddress> AddressesOf(RuleEnd end) => end.Machine is { } name
-        ? [.. machines.Where(m => m.Name == name).SelectMany(m => m.Nics).SelectMany(n => n.Addresses).Select(IPAddress.Parse)]
-        : end.Address is { } address ? [address] : [.. networks.Where(n => n.Gateway is not null).Select(n => IPAddress.Parse(n.Gateway!))];
+    private bool Holds(RulePrefix prefix, RuleEnd end, RuleDirection direction, MachineName machine)
+    {
+        if (end.Address is { } address) return prefix.Holds(address);
+        if (end.Machine is { } other) return NicsOf(other).SelectMany(n => n.Addresses).Any(a => prefix.Holds(IPAddress.Parse(a)));
+        // Out to nobody in particular: only a prefix that is every address allows that. In: the machine sees the gateway of its network.
+        if (direction == RuleDirection.Out) return prefix.Length == 0;
+        var own = NicsOf(machine).Select(n => n.Network).ToHashSet();
+        return networks.Any(n => n.Gateway is { } gateway && own.Contains(n.Name) && prefix.Holds(IPAddress.Parse(gateway)));
+    }
+
+    private IEnumerable<NicBlueprint> NicsOf(MachineName name) => machines.Where(m => m.Name == name).SelectMany(m => m.Nics);
 
     private static bool IsIn(NetworkBlueprint network, IPAddress address) => network.Gateway is { } gateway && PrefixOf(gateway, network.PrefixLength).Holds(address);
 

@@ -10,7 +10,7 @@ namespace WeaveHypervisor.Model;
 
 /// <summary>
 /// One rule of a security group. Its text form is used everywhere: <c>in tcp/80,443 from outside</c>, <c>in tcp/5432 from web</c>, <c>out udp/53 to 10.0.0.0/8</c>, <c>in icmp from any</c>,
-/// <c>in any from 192.168.7.0/24</c>. Direction; protocol, for TCP and UDP with ports (none: all); the peer.
+/// <c>in any from 192.168.7.0/24</c>. Direction; protocol, for TCP and UDP with ports (none: all), ascending and each once; the peer.
 /// </summary>
 [JsonConverter(typeof(SecurityRuleConverter))]
 public sealed record SecurityRule(RuleDirection Direction, RuleProtocol Protocol, IReadOnlyList<PortRange> Ports, RulePeer Peer)
@@ -40,7 +40,7 @@ public sealed record SecurityRule(RuleDirection Direction, RuleProtocol Protocol
                 ports.Add(range);
             }
             if (ports.Count > EnvironmentRules.MostPorts) return false;
-            ports.Sort((a, b) => (a.First, a.Last).CompareTo((b.First, b.Last)));
+            ports = Merged(ports);
         }
         rule = new(way, protocol.Value, ports, parsed);
         return true;
@@ -55,6 +55,17 @@ public sealed record SecurityRule(RuleDirection Direction, RuleProtocol Protocol
     public bool Equals(SecurityRule? other) => other is not null && ToString() == other.ToString();
     public override int GetHashCode() => ToString().GetHashCode(StringComparison.Ordinal);
 
+    /// <summary>Ascending, and none of them in two: what is allowed has one text, whichever way it was written.</summary>
+    private static List<PortRange> Merged(List<PortRange> ports)
+    {
+        ports.Sort((a, b) => (a.First, a.Last).CompareTo((b.First, b.Last)));
+        var merged = new List<PortRange>();
+        foreach (var range in ports)
+            if (merged.Count > 0 && merged[^1] is var last && range.First <= last.Last) merged[^1] = last with { Last = Math.Max(last.Last, range.Last) };
+            else merged.Add(range);
+        return merged;
+    }
+
     private static bool TryPorts(string text, out PortRange range)
     {
         range = default;
@@ -66,7 +77,9 @@ public sealed record SecurityRule(RuleDirection Direction, RuleProtocol Protocol
         return first <= last;
     }
 
-    private static bool TryPort(string text, out int port) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out port) && port is >= 1 and <= 65535 && text[0] != '0';
+    // The framework takes zeros in front and U+0000 behind; a port has one text here.
+    private static bool TryPort(string text, out int port) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out port) && port is >= 1 and <= 65535 && text == port.ToString(CultureInfo.InvariantCulture);
 }
 
 /// <summary>

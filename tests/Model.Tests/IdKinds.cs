@@ -22,7 +22,7 @@ public abstract record IdKind(string Name)
     public static IdKind Of<T>() where T : struct, ITextId<T> => new Kind<T>();
 
     /// <summary>Names that people choose.</summary>
-    public static readonly IReadOnlyList<IdKind> Names = [Of<EnvironmentId>(), Of<WeaveId>(), Of<HostId>()];
+    public static readonly IReadOnlyList<IdKind> Names = [Of<EnvironmentId>(), Of<WeaveId>(), Of<HostId>(), Of<GroupName>()];
 
     /// <summary>Names that a hypervisor or its user gave.</summary>
     public static readonly IReadOnlyList<IdKind> Labels = [Of<MachineName>(), Of<VolumeName>(), Of<NetworkName>()];
