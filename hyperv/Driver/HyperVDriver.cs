@@ -22,7 +22,10 @@ public sealed class HyperVDriver : IHypervisorDriver
     }
 
     /// <summary>Each copy has memory of its own: Hyper-V shares none between machines. Whether memory can be captured on this host is told by each capture.</summary>
-    public DriverCapabilities Capabilities { get; } = new("hyperv", MemoryCapture: true, MemorySharing: false, MemorySharingReason: "Hyper-V gives every machine memory of its own.", HotPlug: true, Fences: true, DiskFormat.Vhdx);
+    public DriverCapabilities Capabilities { get; } = new("hyperv", MemoryCapture: true, MemorySharing: false, MemorySharingReason: "Hyper-V gives every machine memory of its own.", HotPlug: true, Fences: true, DiskFormat.Vhdx)
+    {
+        RulesReason = Fences.UnenforcedRules.Reason,
+    };
 
     public Task<HostFacts> InspectHostAsync(CancellationToken stop) => _parts.Host.InspectAsync(stop);
     public async Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => _paths.ToLocal(await _parts.Examiner.ExamineAsync(machines, stop));

@@ -133,9 +133,22 @@ public sealed partial class SimulatedHost : IDisposable
         return Machines.Values.FirstOrDefault(m => m.Tag is null && m.RunState == RunState.Running && m.Nics.Any(n => n.Addresses.Contains(address))) is { } machine ? AnswerOf(machine) : null;
     });
 
-    /// <summary>What answers at a published port; null where nothing does.</summary>
-    public SimulatedAnswer? AskPort(int port, RouteProtocol protocol = RouteProtocol.Tcp) =>
-        Locked(() => Published.FirstOrDefault(e => e.ListenPort == port && e.Protocol == protocol)) is { } endpoint ? Ask(endpoint.TargetAddress) : null;
+    /// <summary>What answers at a port of a host address, like <see cref="Ask(string)"/>, through the rules of a fence; null where nothing does.</summary>
+    public SimulatedAnswer? Reach(string address, int port, RouteProtocol protocol = RouteProtocol.Tcp) => Locked(() =>
+        Fences.Values.All(f => f.Addresses.FirstOrDefault(a => a.Outer == address) is not { } at || f.LetsIn(at.Machine, protocol, port))) ? Ask(address) : null;
+
+    /// <summary>What answers at a published port; null where nothing does, and where it is not for the client.</summary>
+    /// <param name="client">Who asks.</param>
+    public SimulatedAnswer? AskPort(int port, RouteProtocol protocol = RouteProtocol.Tcp, string client = "192.0.2.99") =>
+        Locked(() => Published.FirstOrDefault(e => e.ListenPort == port && e.Protocol == protocol)) is { } endpoint
+        && (endpoint.Sources is not { } sources || sources.Split(',', StringSplitOptions.RemoveEmptyEntries).Any(s => RulePrefix.Parse(s).Holds(System.Net.IPAddress.Parse(client))))
+            ? Reach(endpoint.TargetAddress, endpoint.TargetPort, protocol) : null;
+
+    /// <summary>The security groups that a fence enforces now; null where there is no such fence.</summary>
+    public IReadOnlyList<SecurityGroup>? GroupsOf(FenceTag tag) => Locked(() => Fences.GetValueOrDefault(tag)?.Spec.Groups);
+
+    /// <summary>Whom published ports are for, by port: canonical prefixes, or null for everyone.</summary>
+    public IReadOnlyDictionary<int, string?> Sources => Locked(() => Published.ToDictionary(e => e.ListenPort, e => e.Sources));
 
     /// <summary>A foreign hand powers a machine off. Copies are gone with it, as transient machines are.</summary>
     public void KillMachine(Guid uuid) => Locked(() =>
@@ -276,4 +289,11 @@ internal sealed class SimulatedMachine
     }
 }
 
-internal sealed record SimulatedFence(FenceTag Tag, EnvironmentId Environment, WeaveId Weave, int Block, IReadOnlyList<MachineAddress> Addresses);
+/// <param name="Spec">As it was made last.</param>
+internal sealed record SimulatedFence(FenceTag Tag, EnvironmentId Environment, WeaveId Weave, int Block, IReadOnlyList<MachineAddress> Addresses, FenceSpec Spec)
+{
+    /// <summary>Its groups let somebody from outside in.</summary>
+    public bool LetsIn(MachineName machine, RouteProtocol protocol, int port) => new Reachability(Spec.Groups, Spec.Networks,
+        [.. Spec.Machines.Select(m => new MachineBlueprint { Name = m.Name, Definition = "", MemoryBytes = 0, VirtualCpus = 1, Volumes = [], Nics = m.Nics })])
+        .Ask(RuleEnd.Outside, RuleEnd.Of(machine), protocol == RouteProtocol.Udp ? RuleProtocol.Udp : RuleProtocol.Tcp, port).Allowed;
+}

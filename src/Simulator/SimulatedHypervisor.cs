@@ -112,14 +112,16 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
             var next = 2;
             var addresses = from machine in fence.Machines from nic in machine.Nics from inner in nic.Addresses
                             select new MachineAddress(machine.Name, nic.Mac, inner, $"100.{64 + block / 256}.{block % 256}.{next++}");
-            host.Fences[fence.Tag] = made = new(fence.Tag, fence.Environment, fence.Weave, block, [.. addresses]);
+            made = new(fence.Tag, fence.Environment, fence.Weave, block, [.. addresses], fence);
         }
+        host.Fences[fence.Tag] = made with { Spec = fence };
         host.Damages.Remove(fence.Tag);
         return new FenceFacts(made.Addresses);
     });
 
     public Task<IReadOnlyList<string>> InspectFenceAsync(FenceSpec fence, CancellationToken stop) => Do<IReadOnlyList<string>>(stop, () =>
-        !host.Fences.ContainsKey(fence.Tag) ? ["it is gone from the host"] : [.. host.Damages.GetValueOrDefault(fence.Tag) ?? []]);
+        host.Fences.GetValueOrDefault(fence.Tag) is not { } made ? ["it is gone from the host"]
+        : [.. host.Damages.GetValueOrDefault(fence.Tag) ?? [], .. made.Spec.Groups.SequenceEqual(fence.Groups) ? [] : (string[])["its security groups are others"]]);
 
     public Task RetireFenceAsync(FenceTag tag, CancellationToken stop) => Do(stop, () => { host.Fences.Remove(tag); });
 

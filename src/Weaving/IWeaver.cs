@@ -33,6 +33,15 @@ public interface IWeaver
     Task<Operation> WithdrawRouteAsync(EnvironmentId environment, RouteId route, Caller caller, CancellationToken stop);
     /// <summary>Gives an environment another policy, or none with null; points that there are stay until the new policy does not keep them.</summary>
     Task<Operation> SetPolicyAsync(EnvironmentId environment, SnapshotPolicy? policy, Caller caller, CancellationToken stop);
+    /// <summary>
+    /// Gives one weave other rules, in place of those that it has. Of `main` they are recorded, and go into snapshots and the weaves made of them; what is enforced of it is its access policy. When the operation has
+    /// succeeded, nothing gets through that the new rules do not allow. <see cref="Fault.Unsupported"/> where the driver enforces none, unless there are to be none.
+    /// </summary>
+    Task<Operation> SetRulesAsync(EnvironmentId environment, WeaveId weave, EnvironmentRules rules, Caller caller, CancellationToken stop);
+    /// <summary>The rules of a weave, or of a moment, with the machines and networks that they speak of.</summary>
+    Task<KnownRules> GetRulesAsync(RulesQuery query, CancellationToken stop);
+    /// <summary>What those rules say of one connection.</summary>
+    Task<Verdict> AskRulesAsync(RulesQuery query, RulesQuestion question, CancellationToken stop);
     /// <summary>Shortens the chains of an environment's disks: merges layers that nobody needs the content of, and pulls into a live head what makes a chain too long.</summary>
     Task<Operation> CompactAsync(EnvironmentId environment, Caller caller, CancellationToken stop);
     /// <summary>How long the chains are, and what <see cref="CompactAsync"/> would do now, from stored facts.</summary>
@@ -125,7 +134,24 @@ public sealed record CreateWeaveRequest
     public StartMode Start { get; init; } = StartMode.Resume;
     public UplinkMode Uplink { get; init; } = UplinkMode.None;
     public TimeSpan? TimeToLive { get; init; }
+    public RulesOf Rules { get; init; } = RulesOf.Then;
 }
+
+/// <summary>With which rules a weave begins; they are its own from then on. Then: those of the instant that it continues. Now: those that `main` has when the weave is begun.</summary>
+public enum RulesOf { Then, Now }
+
+/// <summary>Whose rules. At most one of <see cref="Weave"/>, <see cref="Snapshot"/> and <see cref="At"/>; none: those of `main`.</summary>
+/// <param name="At">The newest snapshot at or before it, on the line of what was active then.</param>
+public sealed record RulesQuery(EnvironmentId Environment, WeaveId? Weave = null, SnapshotId? Snapshot = null, DateTimeOffset? At = null);
+
+/// <param name="Weave">Null: they are those of <paramref name="Snapshot"/>, which is of the instant <paramref name="At"/>.</param>
+public sealed record KnownRules(WeaveId? Weave, SnapshotId? Snapshot, DateTimeOffset? At, EnvironmentBlueprint Blueprint);
+
+/// <summary>A connection that is asked about.</summary>
+/// <param name="From">A machine's name, `outside`, or an IPv4 address.</param>
+/// <param name="Protocol">Not Any.</param>
+/// <param name="Port">1–65535; 0 for ICMP.</param>
+public sealed record RulesQuestion(string From, string To, RuleProtocol Protocol, int Port);
 
 /// <param name="Probe">Must answer on the target weave before anything is switched; null: none.</param>
 public sealed record ActivateRequest(EnvironmentId Environment, WeaveId Weave, ProbeSpec? Probe);

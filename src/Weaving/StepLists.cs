@@ -8,6 +8,7 @@ using WeaveHypervisor.Weaving.Exporting;
 using WeaveHypervisor.Weaving.Importing;
 using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Retention;
+using WeaveHypervisor.Weaving.Rules;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
 using WeaveHypervisor.Weaving.Volumes;
@@ -19,7 +20,7 @@ internal static class Kinds
 {
     public const string Adopt = "env.adopt", Release = "env.release", Snapshot = "snapshot", DeleteSnapshot = "snapshot.delete", Verify = "snapshot.verify", Create = "weave.create",
         Delete = "weave.delete", Activate = "weave.activate", Power = "weave.power", Keep = "weave.keep", Publish = "route.publish", Withdraw = "route.withdraw",
-        Policy = "env.policy", Compact = "env.compact", Sync = "volume.sync", UndoSync = "volume.sync.undo", ForgetSync = "volume.sync.forget", Export = "env.export", Import = "env.import";
+        Policy = "env.policy", Compact = "env.compact", Sync = "volume.sync", UndoSync = "volume.sync.undo", ForgetSync = "volume.sync.forget", Export = "env.export", Import = "env.import", Rules = "weave.rules";
 }
 
 /// <summary>All operations of the product, as lists of steps.</summary>
@@ -79,6 +80,10 @@ internal static class StepLists
             StepList.For(Kinds.Keep, Version, json.KeepPlan)
                 .Then(new SetLifetime(bench))
                 .Result(p => JsonSerializer.Serialize(new KeepResult(p.Environment, p.Weave, p.ExpiresAt), results.KeepResult))
+                .Build(),
+            StepList.For(Kinds.Rules, Version, json.RulesPlan)
+                .Then(new NarrowRules(bench, publisher)).Then(new RuleFence(bench)).Then(new OpenRules(bench, publisher))
+                .Result(p => JsonSerializer.Serialize(RulesResult.Of(p), results.RulesResult))
                 .Build(),
             StepList.For(Kinds.Publish, Version, json.RoutePlan)
                 .Then(new SettleTarget(bench)).Then(new RecordRoute(bench, publisher)).Then(new PublishRoute(bench, publisher))

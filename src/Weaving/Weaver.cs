@@ -9,6 +9,7 @@ using WeaveHypervisor.Weaving.Adoption;
 using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Retention;
+using WeaveHypervisor.Weaving.Rules;
 using WeaveHypervisor.Weaving.Timelines;
 using WeaveHypervisor.Weaving.Traffic;
 
@@ -92,11 +93,18 @@ internal sealed partial class Weaver(Bench bench, OperationDesk desk, IJournal j
         if (origin is null) await UsableAsync(environment, source ?? environment.ActiveWeave, stop);
         var capture = origin is null ? NewCapture(environment.Id, source ?? environment.ActiveWeave, null, request.Start != StartMode.Boot, false, caller) : null;
         if (capture is not null) capture.ForWeave = true;
+        // Of another host only its own service knows the driver; the operation looks there.
+        if (bench.IsHere(environment))
+        {
+            EnvironmentRules RulesOfWeave(WeaveId id) => weaves.First(w => w.Id == id).Blueprint.Rules;
+            var main = RulesOfWeave(Weave.Main);
+            RulesGuard.CheckCreation(bench, environment.Id, request.Rules == RulesOf.Now ? main : origin?.Blueprint.Rules ?? RulesOfWeave(source ?? environment.ActiveWeave), main);
+        }
         async Task<Operation> Submit(WeaveId id)
         {
             var plan = new CreatePlan
             {
-                Environment = environment.Id, Weave = id, Tag = NewTag(weaves), Snapshot = origin?.Id ?? capture!.Snapshot, Capture = capture, Start = request.Start, Uplink = request.Uplink,
+                Environment = environment.Id, Weave = id, Tag = NewTag(weaves), Snapshot = origin?.Id ?? capture!.Snapshot, Capture = capture, Start = request.Start, Uplink = request.Uplink, RulesOf = request.Rules,
                 CreatedAt = now, ExpiresAt = request.TimeToLive is { } ttl ? now + ttl : null,
             };
             return await SubmitAsync(Kinds.Create, environment.Id, Subject(environment.Id, id), plan, WeavingJson.Default.CreatePlan, caller, stop);

@@ -8,6 +8,7 @@ using WeaveHypervisor.Weaving.Importing;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Policies;
 using WeaveHypervisor.Weaving.Retention;
+using WeaveHypervisor.Weaving.Rules;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
 using WeaveHypervisor.Weaving.Volumes;
@@ -36,6 +37,8 @@ namespace WeaveHypervisor.Weaving;
 [JsonSerializable(typeof(KeepResult))]
 [JsonSerializable(typeof(PowerPlan))]
 [JsonSerializable(typeof(PowerResult))]
+[JsonSerializable(typeof(RulesPlan))]
+[JsonSerializable(typeof(RulesResult))]
 [JsonSerializable(typeof(RoutePlan))]
 [JsonSerializable(typeof(RouteResult))]
 [JsonSerializable(typeof(PolicyPlan))]

@@ -50,6 +50,19 @@ public sealed class EndpointTests : IDisposable
         Assert.Empty(await _publisher.ListAsync(Stop));
     }
 
+    [Theory]
+    [InlineData("10.0.0.0/8")]
+    [InlineData("")]
+    public async Task A_port_that_is_for_some_alone_is_refused_and_what_is_published_stays(string sources)
+    {
+        await _stand.Drive(_publisher.PublishAsync([To(8080)], Stop));
+        var error = await Assert.ThrowsAsync<WeaveException>(() => _stand.Drive(_publisher.PublishAsync([To(8081), To(8080) with { Sources = sources }], Stop)));
+        Assert.Equal(Fault.Unsupported, error.Fault);
+        Assert.Contains("8080", error.Message);
+        Assert.Contains("weave rules clear", error.NextStep);
+        Assert.Equal(["6 0.0.0.0:8080 100.64.9.10:80"], await TellAsync());
+    }
+
     [Fact]
     public async Task What_stays_is_not_touched()
     {

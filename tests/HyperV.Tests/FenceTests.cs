@@ -338,6 +338,22 @@ public sealed class FenceTests
     }
 
     [Fact]
+    public async Task Security_groups_are_refused_before_anything_is_made_and_never_called_whole()
+    {
+        using var stand = new Stand();
+        using var keeper = new FenceKeeper(stand.Context);
+        var fence = Spec("one", "00:15:5d:07:00:20");
+        var grouped = fence with { Groups = [new() { Name = GroupName.Parse("front"), Machines = [MachineName.Parse("web")] }] };
+        var error = await Assert.ThrowsAsync<WeaveException>(() => stand.Drive(keeper.MakeAsync(grouped, Stop)));
+        Assert.Equal(Fault.Unsupported, error.Fault);
+        Assert.Contains("port ACLs", error.NextStep);
+        Assert.Equal(["it is gone from the host"], await keeper.InspectAsync(grouped, Stop));
+        await stand.Drive(keeper.MakeAsync(fence, Stop));
+        Assert.Empty(await keeper.InspectAsync(fence, Stop));
+        Assert.Contains("security groups", Assert.Single(await keeper.InspectAsync(grouped, Stop)));
+    }
+
+    [Fact]
     public async Task Fences_whose_tags_lead_to_one_block_get_two()
     {
         using var stand = new Stand();

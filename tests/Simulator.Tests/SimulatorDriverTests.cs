@@ -48,7 +48,7 @@ public sealed class SimulatorDriverTests : DriverContract
 
         public override Task<bool> HasMarkAsync(MachineRef machine, string text, CancellationToken stop) => Task.FromResult(_host.ReadNvram(machine.Uuid).Contains(text, StringComparison.Ordinal));
 
-        public override Task<GuestAnswer?> AskAsync(string address, bool expected, CancellationToken stop) => Task.FromResult(Answer(_host.Ask(address)));
+        public override Task<GuestAnswer?> AskAsync(string address, bool expected, CancellationToken stop) => Task.FromResult(Answer(_host.Reach(address, ServicePort)));
         public override Task<GuestAnswer?> AskPortAsync(int port, bool expected, CancellationToken stop) => Task.FromResult(Answer(_host.AskPort(port)));
 
         public override Task OrderAsync(string address, string order, CancellationToken stop)

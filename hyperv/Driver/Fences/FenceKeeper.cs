@@ -42,6 +42,7 @@ internal sealed class FenceKeeper : IDisposable
     /// <inheritdoc cref="IHypervisorDriver.MakeFenceAsync"/>
     public Task<FenceFacts> MakeAsync(FenceSpec fence, CancellationToken stop) => HyperVFaults.AskAsync(async () =>
     {
+        UnenforcedRules.Check(fence);
         await _one.WaitAsync(stop);
         try
         {
@@ -69,6 +70,7 @@ internal sealed class FenceKeeper : IDisposable
         var record = await _store.ReadAsync(fence.Tag, stop);
         if (record is null && switches.All(s => s.Mark.Key != fence.Tag.Text) && await _gateway.FindAsync(fence.Tag, stop) is null) return ["it is gone from the host"];
         var missing = new List<string>();
+        if (fence.Groups.Count > 0) missing.Add("its security groups are not enforced on Hyper-V");
         if (record is null) missing.Add($"its record {Ids.QuotePath(_store.RecordPath(fence.Tag))} is gone");
         foreach (var network in fence.Networks)
             if (SwitchBoard.Of(switches, fence.Tag, network.Name) is null) missing.Add($"the switch of its network {network.Name} is gone");

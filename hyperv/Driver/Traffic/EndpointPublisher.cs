@@ -132,6 +132,7 @@ internal sealed class EndpointPublisher(DriverContext context) : IDisposable
 
     private static void Check(PublishedEndpoint endpoint)
     {
+        UnenforcedRules.Check(endpoint);
         foreach (var address in new[] { endpoint.ListenAddress, endpoint.TargetAddress }) UplinkPlan.Checked(address);
         if (endpoint.ListenPort is < 1 or > 65535 || endpoint.TargetPort is < 1 or > 65535) throw new WeaveException(Fault.InvalidRequest, $"Route {endpoint.Id} has no valid port.");
         if (IPAddress.IsLoopback(IPAddress.Parse(endpoint.ListenAddress)))

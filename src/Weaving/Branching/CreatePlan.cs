@@ -19,6 +19,9 @@ internal sealed class CreatePlan : ICaptures
     public DateTimeOffset? ExpiresAt { get; set; }
     /// <summary>The weave is made to verify its snapshot, and only for that.</summary>
     public bool Verifies { get; set; }
+    public RulesOf RulesOf { get; set; }
+    /// <summary>The rules that the weave begins with, where they are not those of its snapshot: chosen once, when it is reserved.</summary>
+    public EnvironmentRules? Rules { get; set; }
     /// <summary>Prefix of the copies' names is the driver's; ours is what follows.</summary>
     public List<PlannedMachine> Machines { get; set; } = [];
     /// <summary>Copies may have run already. Told by the journal where a process before this one began the step.</summary>

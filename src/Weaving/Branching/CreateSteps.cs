@@ -3,6 +3,7 @@ using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Retention;
+using WeaveHypervisor.Weaving.Rules;
 
 namespace WeaveHypervisor.Weaving.Branching;
 
@@ -33,6 +34,13 @@ internal sealed class ReserveWeave(Bench bench) : IStep<CreatePlan>
         // A hypervisor that does not answer is better met before anything is made, which could not be taken away again.
         var main = await bench.Store.GetWeaveAsync(plan.Environment, Weave.Main, stop);
         await bench.Driver.InspectAsync(main.Machines[0].ToRef(), stop);
+        if (plan.RulesOf == RulesOf.Now && plan.Rules is null)
+        {
+            plan.Rules = main.Blueprint.Rules;
+            await context.SavePlanAsync(stop);
+        }
+        var blueprint = WithRules(plan, source?.Blueprint ?? snapshot!.Blueprint);
+        if (!plan.Verifies) RulesGuard.CheckCreation(bench, plan.Environment, blueprint.Rules, main.Blueprint.Rules);
         try
         {
             await bench.Store.CommitAsync(new StoreChange
@@ -40,7 +48,7 @@ internal sealed class ReserveWeave(Bench bench) : IStep<CreatePlan>
                 AddWeaves = [new Weave
                 {
                     Environment = plan.Environment, Id = plan.Weave, Tag = plan.Tag, State = WeaveState.Creating, CreatedAt = plan.CreatedAt, Origin = plan.Snapshot,
-                    Source = source?.Id ?? snapshot!.Weave, Blueprint = source?.Blueprint ?? snapshot!.Blueprint, Machines = [], Uplink = plan.Uplink, ExpiresAt = plan.ExpiresAt,
+                    Source = source?.Id ?? snapshot!.Weave, Blueprint = blueprint, Machines = [], Uplink = plan.Uplink, ExpiresAt = plan.ExpiresAt,
                     Verifies = plan.Verifies ? plan.Snapshot : null,
                 }],
             }, context.Lease, stop);
@@ -51,6 +59,9 @@ internal sealed class ReserveWeave(Bench bench) : IStep<CreatePlan>
             if ((await bench.Store.FindWeaveAsync(plan.Environment, plan.Weave, stop))?.Tag != plan.Tag) throw;
         }
     }
+
+    /// <summary>What the weave is made of: the machines and networks of its instant, with the rules that were chosen for it.</summary>
+    public static EnvironmentBlueprint WithRules(CreatePlan plan, EnvironmentBlueprint blueprint) => plan.Rules is { } rules ? blueprint with { Rules = rules } : blueprint;
 
     public async Task UndoAsync(StepContext<CreatePlan> context, CancellationToken stop)
     {
@@ -91,7 +102,7 @@ internal sealed class ForkLayers(Bench bench) : IStep<CreatePlan>
             }))],
             PutWeaves = [weave with
             {
-                Blueprint = snapshot.Blueprint,
+                Blueprint = ReserveWeave.WithRules(plan, snapshot.Blueprint),
                 Machines = [.. plan.Machines.Select(m => new WeaveMachine
                 {
                     Name = m.Name, HypervisorName = m.HypervisorName, Uuid = m.Uuid, RunState = RunState.Off,
@@ -143,6 +154,8 @@ internal static class Fences
     {
         Tag = weave.Tag, Environment = weave.Environment, Weave = weave.Id, Networks = weave.Blueprint.Networks, Uplink = weave.Uplink,
         Machines = [.. weave.Blueprint.Machines.Select(m => new FenceMachine(m.Name, m.Nics))],
+        // A weave that verifies a snapshot is nobody's to use, nothing leaves it, and who asks its machines comes from outside: groups would only fail what is sound.
+        Groups = weave.Verifies is null ? weave.Blueprint.Rules.Groups : [],
     };
 }
 

@@ -71,7 +71,8 @@ internal sealed class PrepareCapture<TPlan>(Bench bench) : IStep<TPlan> where TP
     private async Task<EnvironmentBlueprint> ReadBlueprintAsync(Weave weave, CancellationToken stop)
     {
         var examination = await bench.Driver.ExamineAsync([.. weave.Machines.Select(m => new MachineRequest(m.Name, m.HypervisorName))], stop);
-        return examination.Refusals.Count == 0 ? examination.Blueprint : throw Adoption.Refusals.ToFault($"'{weave.Environment}/main' can no longer be captured", examination.Refusals);
+        // The host knows nothing of rules: those of the originals are what was set.
+        return examination.Refusals.Count == 0 ? examination.Blueprint with { Rules = weave.Blueprint.Rules } : throw Adoption.Refusals.ToFault($"'{weave.Environment}/main' can no longer be captured", examination.Refusals);
     }
 }
 

@@ -182,6 +182,7 @@ internal sealed class PublishExport(Bench bench) : IStep<ExportPlan>
         foreach (var machine in plan.Machines.Where(m => plan.Provider == ExportProvider.Libvirt && m.Nics.Select(n => n.Model).Distinct().Count() > 1)) missing.Add($"{machine.Name}: different models of its network interfaces: all are {machine.Nics[0].Model}");
         missing.AddRange(plan.Machines.Where(m => m is { VagrantFolder: not null, Key: null }).Select(m => $"{m.Name}: a key of its own to log in by: put it into {ExportKeys.PathOf(m.Name)} where it has one"));
         foreach (var network in snapshot.Blueprint.Networks.Where(n => n.Dhcp && n.Hosts.Any(h => h.Mac is not null))) missing.Add($"network {network.Name}: its fixed DHCP entries, in the Vagrantfile");
+        if (!snapshot.Blueprint.Rules.IsNone) missing.Add($"its rules: {Rules.RulesGuard.Describe(snapshot.Blueprint.Rules)}");
         return new()
         {
             Format = ExportManifest.CurrentFormat, Id = plan.Export, Provider = plan.Provider, CreatedAt = bench.Now, Environment = plan.Environment, Weave = snapshot.Weave, Snapshot = snapshot.Id,

@@ -1,5 +1,6 @@
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Rules;
 
 namespace WeaveHypervisor.Weaving.Traffic;
 
@@ -37,7 +38,8 @@ internal sealed class ProbeWeave(Bench bench, IProber prober) : IStep<ActivatePl
         context.Progress.Report(new($"probing {probe.Machine}:{probe.Port}"));
         if (await prober.ProbeAsync(address, probe, stop) is { } problem)
             throw new WeaveException(Fault.Unavailable, $"The probe of {probe.Machine}:{probe.Port}{probe.HttpPath} in '{plan.Environment}/{plan.Weave}' failed: {problem}. The active weave is still '{environment.ActiveWeave}'.",
-                "Look into the weave through a route of its own, or activate without a probe.");
+                RulesGuard.ShutsOut(weave, probe.Machine, RouteProtocol.Tcp, probe.Port) is { } why ? $"The probe comes from outside, and {why}: allow it with `weave rules set`, or activate without a probe."
+                    : "Look into the weave through a route of its own, or activate without a probe.");
         context.Note = $"{probe.Machine}:{probe.Port} answers";
     }
 

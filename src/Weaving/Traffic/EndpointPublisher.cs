@@ -22,7 +22,7 @@ internal sealed class EndpointPublisher(Bench bench)
         await one.CheckAsync(stop);
     }
 
-    /// <summary>What should be published now. A route whose weave or machine has no address is left out.</summary>
+    /// <summary>What should be published now, each port for whom the weave lets in to which it leads. A route whose weave or machine has no address is left out.</summary>
     public async Task<IReadOnlyList<PublishedEndpoint>> EndpointsAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null)
     {
         var endpoints = new List<PublishedEndpoint>();
@@ -34,7 +34,7 @@ internal sealed class EndpointPublisher(Bench bench)
             {
                 var id = route.Weave ?? (active is { } a && a.Environment == group.Key ? a.Weave : environment.ActiveWeave);
                 if (weaves.TryGetValue(id, out var weave) && TargetOf(weave, route.Machine) is { } target)
-                    endpoints.Add(new(route.Id, route.Protocol, route.ListenAddress, route.ListenPort, target, route.TargetPort));
+                    endpoints.Add(new(route.Id, route.Protocol, route.ListenAddress, route.ListenPort, target, route.TargetPort) { Sources = weave.Blueprint.Rules.Access?.ToString() });
             }
         }
         return endpoints;

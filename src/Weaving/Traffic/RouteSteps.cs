@@ -1,6 +1,7 @@
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
 using WeaveHypervisor.Weaving.Capture;
+using WeaveHypervisor.Weaving.Rules;
 
 namespace WeaveHypervisor.Weaving.Traffic;
 
@@ -32,6 +33,7 @@ internal sealed class SettleTarget(Bench bench) : IStep<RoutePlan>
         if (EndpointPublisher.TargetOf(weave, route.Machine) is null)
             throw new WeaveException(Fault.Conflict, $"Machine '{route.Machine}' of '{weave.Environment}/{weave.Id}' has no known address to lead to.",
                 "Start the machine and wait until it has an address, then publish the route again.");
+        if (RulesGuard.ShutsOut(weave, route.Machine, route.Protocol, route.TargetPort) is { } why) context.Note = $"{why}: nobody gets through";
     }
 
     public Task UndoAsync(StepContext<RoutePlan> context, CancellationToken stop) => Task.CompletedTask;

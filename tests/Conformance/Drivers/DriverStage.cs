@@ -106,13 +106,19 @@ public sealed class DriverStage(DriverBench bench, CancellationToken stop) : IAs
         return (request, result);
     }
 
-    /// <summary>Fence, overlays on the frozen layers and a plan of copies of all machines.</summary>
-    public async Task<(FenceSpec Fence, FenceFacts Facts, InstantiateRequest Request)> PrepareCopyAsync(CaptureRequest capture, CaptureResult result, bool memory = true, RunState state = RunState.Running)
+    /// <summary>A fence of all machines that is to be made; the stage takes it away again.</summary>
+    public FenceSpec NewFence()
     {
         var tag = FenceTag.New();
         _fences.Add(tag);
-        var weave = WeaveId.Parse("w" + tag.Text);
-        var fence = new FenceSpec { Tag = tag, Environment = Environment, Weave = weave, Networks = Examined.Blueprint.Networks, Machines = [.. Examined.Blueprint.Machines.Select(m => new FenceMachine(m.Name, m.Nics))] };
+        return new() { Tag = tag, Environment = Environment, Weave = WeaveId.Parse("w" + tag.Text), Networks = Examined.Blueprint.Networks, Machines = [.. Examined.Blueprint.Machines.Select(m => new FenceMachine(m.Name, m.Nics))] };
+    }
+
+    /// <summary>Fence, overlays on the frozen layers and a plan of copies of all machines.</summary>
+    public async Task<(FenceSpec Fence, FenceFacts Facts, InstantiateRequest Request)> PrepareCopyAsync(CaptureRequest capture, CaptureResult result, bool memory = true, RunState state = RunState.Running)
+    {
+        var fence = NewFence();
+        var (tag, weave) = (fence.Tag, fence.Weave);
         var facts = await Driver.MakeFenceAsync(fence, stop);
         var copies = new List<CopyMachine>();
         foreach (var machine in capture.Machines)

@@ -33,6 +33,11 @@ public static class StoredThings
                 LeaseSeconds = 60, Hosts = [new(null, "10.0.0.9", ["db", "data"])], Mtu = 9000,
             },
         ],
+        Rules = new()
+        {
+            Groups = [new() { Name = GroupName.Parse("front"), Description = "ö '", Machines = [Web], Rules = [SecurityRule.Parse("in tcp/80,8000-8100 from outside"), SecurityRule.Parse("out any to front")] }],
+            Access = new() { Sources = [RulePrefix.Parse("10.0.0.0/8")] },
+        },
     };
 
     public static ManagedEnvironment Environment(string id = "lab", string active = "main") => new()

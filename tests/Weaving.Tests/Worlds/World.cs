@@ -336,6 +336,6 @@ internal sealed partial class World : IAsyncDisposable
     private sealed class HostProber(World world) : IProber
     {
         public Task<string?> ProbeAsync(string address, ProbeSpec probe, CancellationToken stop) =>
-            Task.FromResult(world.Probe is { } say ? say(address, probe) : world.Host.Ask(address) is null ? "connection refused" : null);
+            Task.FromResult(world.Probe is { } say ? say(address, probe) : world.Host.Reach(address, probe.Port) is null ? "connection refused" : null);
     }
 }
