@@ -11,7 +11,8 @@ public sealed record EnvironmentBlueprint
     public required IReadOnlyList<MachineBlueprint> Machines { get; init; }
     public required IReadOnlyList<NetworkBlueprint> Networks { get; init; }
     /// <summary>Security groups and the access policy: what `main` has now, or a snapshot had then, or a weave has. Nothing in documents of before 2026-11-30.</summary>
-    public EnvironmentRules Rules { get; init; } = EnvironmentRules.None;
+    // A document without it gives null to whoever reads it by generated code, whatever the default is.
+    public EnvironmentRules Rules { get; init => field = value ?? EnvironmentRules.None; } = EnvironmentRules.None;
 
     /// <summary>The machine of that name; <see cref="Fault.NotFound"/> with the names there are.</summary>
     public MachineBlueprint Machine(MachineName name) => Machines.FirstOrDefault(m => m.Name == name)

@@ -19,7 +19,7 @@ public sealed record EnvironmentRules
     /// <summary>At most so many groups, rules in a group, ports in a rule, and sources; characters of a description.</summary>
     public const int MostGroups = 64, MostRules = 256, MostPorts = 64, MostSources = 256, MostDescription = 200;
 
-    public IReadOnlyList<SecurityGroup> Groups { get; init; } = [];
+    public IReadOnlyList<SecurityGroup> Groups { get; init => field = value ?? []; } = [];
     /// <summary>Null: whoever reaches the host may use the published ports.</summary>
     public AccessPolicy? Access { get; init; }
 
@@ -60,7 +60,7 @@ public sealed record SecurityGroup
     /// <summary>For people; at most 200 printable characters.</summary>
     public string? Description { get; init; }
     public required IReadOnlyList<MachineName> Machines { get; init; }
-    public IReadOnlyList<SecurityRule> Rules { get; init; } = [];
+    public IReadOnlyList<SecurityRule> Rules { get; init => field = value ?? []; } = [];
 
     public bool Equals(SecurityGroup? other) => other is not null && Name == other.Name && Description == other.Description && Machines.SequenceEqual(other.Machines) && Rules.SequenceEqual(other.Rules);
     public override int GetHashCode() => HashCode.Combine(Name, Machines.Count, Rules.Count);

@@ -6,11 +6,12 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Simulator;
 
 /// <summary>The driver of a <see cref="SimulatedHost"/>. Holds nothing of its own: any number of drivers may be made on one host.</summary>
-public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHypervisorDriver, IMachineExports, IMachineImports
+/// <param name="rulesReason">Why it enforces no rules, for tests of what is said then; null: it does.</param>
+public sealed partial class SimulatedHypervisor(SimulatedHost host, string? rulesReason = null) : IHypervisorDriver, IMachineExports, IMachineImports
 {
     private const UnixFileMode FolderMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute;
 
-    public DriverCapabilities Capabilities { get; } = new("simulator", MemoryCapture: true, MemorySharing: true, null, HotPlug: true, Fences: true, DiskFormat.Qcow2);
+    public DriverCapabilities Capabilities { get; } = new("simulator", MemoryCapture: true, MemorySharing: true, null, HotPlug: true, Fences: true, DiskFormat.Qcow2) { RulesReason = rulesReason };
 
     public Task<HostFacts> InspectHostAsync(CancellationToken stop)
     {
@@ -103,6 +104,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
 
     public Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop) => Do(stop, () =>
     {
+        if (fence.Groups.Count > 0) RequireRules();
         if (host.Fences.GetValueOrDefault(fence.Tag) is not { } made)
         {
             Span<bool> taken = stackalloc bool[16384];
@@ -181,6 +183,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
         for (var i = 0; i < endpoints.Count; i++)
         {
             var wanted = endpoints[i];
+            if (wanted.Sources is not null) RequireRules();
             if (host.ForeignListeners.Contains($"{wanted.Protocol.ToString().ToLowerInvariant()} {wanted.ListenPort}"))
                 throw new WeaveException(Fault.Conflict, $"Port {wanted.ListenPort} cannot be published: another program listens on it.", "Use another port.");
             if (endpoints.Take(i).Any(e => e.Protocol == wanted.Protocol && e.ListenPort == wanted.ListenPort && (e.ListenAddress == wanted.ListenAddress || e.ListenAddress == "0.0.0.0" || wanted.ListenAddress == "0.0.0.0")))
@@ -277,6 +280,11 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host) : IHyperviso
         DurableFile.CreateDirectory(Path.GetDirectoryName(to)!, FolderMode);
         DurableFile.Write(to, file => file.Write(content));
         return content.Length;
+    }
+
+    private void RequireRules()
+    {
+        if (rulesReason is not null) throw new WeaveException(Fault.Unsupported, $"Rules cannot be enforced: {rulesReason}", "Clear them.");
     }
 
     private void RequireOurs(string path)

@@ -55,6 +55,10 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         new("export a snapshot", ExportsAsync, async (world, w, c) => await w.ExportAsync(world.ExportOf("shop", (await world.SnapshotsAsync())[0].Id), c, default)),
         new("export now", ExportsAsync, (world, w, c) => w.ExportAsync(world.ExportOf("there"), c, default)),
         new("import an export", ExportedAsync, (world, w, c) => w.ImportAsync(Path.Combine(world.Exports, "shop"), EnvironmentId.Parse("again"), c, default)),
+        new("set rules of a weave", RuledAsync, (_, w, c) => w.SetRulesAsync(Lab, Past, RulesTests.Of("10.1.0.0/16 192.0.2.0/24", ("db", "db web", "in tcp/5432 from any")), c, default)),
+        new("set rules of a stopped weave", async world => { await RuledAsync(world); await world.PowerAsync("past", WeavePower.PowerOff); }, (_, w, c) => w.SetRulesAsync(Lab, Past, EnvironmentRules.None, c, default)),
+        new("set rules of main", LabAsync, (_, w, c) => w.SetRulesAsync(Lab, Weave.Main, RulesTests.Of("10.0.0.0/8", ("front", "web", "in tcp/80 from outside")), c, default)),
+        new("create with the rules of now", RuledAsync, async (world, w, c) => await w.CreateWeaveAsync(CreationOf("new", snapshot: (await world.SnapshotsAsync())[0].Id) with { Rules = RulesOf.Now }, c, default)),
         new("pause main", LabAsync, (_, w, c) => w.ChangePowerAsync(Lab, Weave.Main, WeavePower.Pause, c, default), TellsTruth: true),
     ];
 
@@ -89,6 +93,14 @@ internal sealed record Scenario(string Name, Func<World, Task> Prepare, Func<Wor
         await world.CreateAsync("past", snapshot: (await world.SnapshotsAsync())[0].Id);
         await world.OrderAsync("past", Web, "past");
         await world.RouteAsync("past", listen: 8081);
+    }
+
+    /// <summary>Both have rules, and not the same.</summary>
+    private static async Task RuledAsync(World world)
+    {
+        await PastAsync(world);
+        await world.RulesAsync("main", RulesTests.Of("10.0.0.0/8", ("front", "web", "in tcp/80 from outside")));
+        await world.RulesAsync("past", RulesTests.Of("10.0.0.0/8", ("shut", "web db", "in icmp from any")));
     }
 
     /// <summary>Both have written to a disk since, in the same place and in different ones.</summary>

@@ -14,10 +14,17 @@ internal sealed class ModelWorld : IAsyncDisposable
 {
     /// <param name="Content">Of the blocks at <see cref="Places"/>.</param>
     /// <param name="Kept">The last sync into this line, and what was there before it.</param>
-    private sealed record Line(List<string> Orders, string Content, SnapshotId? Origin, DateTimeOffset? Ends, (OperationId Sync, string Content)? Kept = null);
+    private sealed record Line(List<string> Orders, string Content, SnapshotId? Origin, DateTimeOffset? Ends, (OperationId Sync, string Content)? Kept = null)
+    {
+        public EnvironmentRules Rules { get; init; } = EnvironmentRules.None;
+    }
+
     /// <param name="ForWeave">Taken only to make a weave from now: it goes with the last weave that is made from it.</param>
     /// <param name="Number">In the order in which they were taken.</param>
-    private sealed record Moment(IReadOnlyList<string> Orders, string Content, WeaveId Weave, bool ForWeave, bool Automatic, int Number);
+    private sealed record Moment(IReadOnlyList<string> Orders, string Content, WeaveId Weave, bool ForWeave, bool Automatic, int Number)
+    {
+        public EnvironmentRules Rules { get; init; } = EnvironmentRules.None;
+    }
 
     private static readonly VolumeId Data = VolumeId.Parse("db/data");
     /// <summary>Blocks of 4 KiB that are written to, in two clusters.</summary>
@@ -183,6 +190,9 @@ internal sealed class ModelWorld : IAsyncDisposable
                 var looks = "without work";
                 for (var more = step.B % 4; more >= 0; more--) looks = await LookAsync(more == 0 ? step : step with { Trouble = Trouble.None });
                 return looks;
+            case Act.Rules:
+                var rules = RulesOf(step.B);
+                return await TryAsync(step, (w, c) => w.SetRulesAsync(Lab, id, rules, c, default), _ => _weaves[weave] = _weaves[weave] with { Rules = rules }, stored.State is WeaveState.Running or WeaveState.Paused or WeaveState.Stopped);
             case Act.Compact:
                 return await TryAsync(step, (w, c) => w.CompactAsync(Lab, c, default), _ => { });
             case Act.Verify:
@@ -236,13 +246,14 @@ internal sealed class ModelWorld : IAsyncDisposable
     private Task<string> CreateAsync(Step step, StartMode start, CreateWeaveRequest request, Moment? moment, string? source = null)
     {
         var id = $"w{++_count}";
+        var of = step.A % 5 == 0 ? Weaving.RulesOf.Now : Weaving.RulesOf.Then;
         var ttl = step.A % 4 == 0 ? TimeSpan.FromMinutes(30) : (TimeSpan?)null;
-        return TryAsync(step, (w, c) => w.CreateWeaveAsync(request with { Weave = WeaveId.Parse(id), Start = start, TimeToLive = ttl }, c, default), operation =>
+        return TryAsync(step, (w, c) => w.CreateWeaveAsync(request with { Weave = WeaveId.Parse(id), Start = start, TimeToLive = ttl, Rules = of }, c, default), operation =>
         {
             var snapshot = SnapshotId.Parse(Result(operation, "snapshot"));
             if (source is not null) Keep(snapshot, source, forWeave: true);
             moment ??= _moments[snapshot.Text];
-            _weaves[id] = new([.. moment.Orders], moment.Content, snapshot, null);
+            _weaves[id] = new([.. moment.Orders], moment.Content, snapshot, null) { Rules = of == Weaving.RulesOf.Now ? _weaves["main"].Rules : moment.Rules };
         }, ended: async () =>
         {
             if (_weaves.TryGetValue(id, out var made)) _weaves[id] = made with { Ends = (await _world.WeaveAsync(id)).ExpiresAt };
@@ -279,7 +290,16 @@ internal sealed class ModelWorld : IAsyncDisposable
         return report.Begun.Count == 0 ? "without work" : $"with {string.Join(" and ", report.Begun.Select(b => b.Kind).Distinct().Order(StringComparer.Ordinal))}";
     }
 
-    private void Keep(SnapshotId snapshot, string weave, bool forWeave = false, bool automatic = false) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], _weaves[weave].Content, WeaveId.Parse(weave), forWeave, automatic, ++_count);
+    private void Keep(SnapshotId snapshot, string weave, bool forWeave = false, bool automatic = false) => _moments[snapshot.Text] = new([.. _weaves[weave].Orders], _weaves[weave].Content, WeaveId.Parse(weave), forWeave, automatic, ++_count) { Rules = _weaves[weave].Rules };
+
+    private static EnvironmentRules RulesOf(int number) => (number % 5) switch
+    {
+        0 => EnvironmentRules.None,
+        1 => RulesTests.Of("10.0.0.0/8", ("front", "web", "in tcp/80 from outside")),
+        2 => RulesTests.Of("10.1.0.0/16 192.0.2.0/24", ("front", "web db", "in any from front, out udp/53 to any")),
+        3 => RulesTests.Of("", ("shut", "db", "in icmp from any")),
+        _ => RulesTests.Of(null, ("shut", "db web", "in icmp from any")),
+    };
 
     private void Gone(string weave)
     {
@@ -344,9 +364,11 @@ internal sealed class ModelWorld : IAsyncDisposable
         await _world.CheckAsync();
         Assert.Equal(_weaves.Keys, (await _world.WeaveIdsAsync()).Order(StringComparer.Ordinal));
         Assert.Equal(_moments.Keys, (await _world.SnapshotsAsync()).Select(s => s.Id.Text).Order(StringComparer.Ordinal));
+        Assert.All(await _world.SnapshotsAsync(), s => Assert.Equal((s.Id, _moments[s.Id.Text].Rules), (s.Id, s.Blueprint.Rules)));
         Assert.Equal(_routes.Keys, (await _world.Store.ListRoutesAsync(Lab, default)).Select(r => r.Id.Text).Order(StringComparer.Ordinal));
         foreach (var (weave, line) in _weaves)
         {
+            Assert.Equal((weave, line.Rules), (weave, (await _world.WeaveAsync(weave)).Blueprint.Rules));
             Assert.Equal((weave, line.Content), (weave, Content(await _world.ReadAsync(weave, Data))));
             if (await _world.AskAsync(weave, Web) is { } answer) Assert.Equal((weave, string.Join(",", line.Orders)), (weave, string.Join(",", answer.Orders)));
         }

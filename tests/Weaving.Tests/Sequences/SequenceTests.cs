@@ -39,7 +39,7 @@ public sealed class SequenceTests(ITestOutputHelper output)
     }
 }
 
-internal enum Act { Order, Snapshot, CreateAt, CreateNow, Delete, DeleteSnapshot, Activate, Publish, Withdraw, Start, Stop, PowerOff, Pause, Resume, Kill, Reboot, Restart, BreakFence, Flush, Expire, Repair, Keep, Policy, Look, Compact, Verify, Write, Sync, UndoSync, ForgetSync }
+internal enum Act { Order, Snapshot, CreateAt, CreateNow, Delete, DeleteSnapshot, Activate, Publish, Withdraw, Start, Stop, PowerOff, Pause, Resume, Kill, Reboot, Restart, BreakFence, Flush, Expire, Repair, Keep, Policy, Look, Compact, Verify, Write, Sync, UndoSync, ForgetSync, Rules }
 
 /// <summary>What goes wrong in an action: the service dies at a boundary, or a call fails there.</summary>
 internal enum Trouble { None, Dies, Fails, Passes }
@@ -57,7 +57,7 @@ internal static class Sequence
     [
         Act.Order, Act.Order, Act.Order, Act.Snapshot, Act.Snapshot, Act.Snapshot, Act.CreateAt, Act.CreateAt, Act.CreateAt, Act.CreateNow, Act.CreateNow, Act.Delete, Act.Delete, Act.DeleteSnapshot, Act.DeleteSnapshot,
         Act.Activate, Act.Publish, Act.Withdraw, Act.Start, Act.Stop, Act.PowerOff, Act.Pause, Act.Resume, Act.Kill, Act.Reboot, Act.Restart, Act.BreakFence, Act.Flush, Act.Expire, Act.Repair,
-        Act.Keep, Act.Policy, Act.Policy, Act.Look, Act.Look, Act.Look, Act.Compact, Act.Verify, Act.Verify, Act.Write, Act.Write, Act.Write, Act.Sync, Act.Sync, Act.Sync, Act.Sync, Act.UndoSync, Act.UndoSync, Act.ForgetSync,
+        Act.Keep, Act.Policy, Act.Policy, Act.Look, Act.Look, Act.Look, Act.Compact, Act.Verify, Act.Verify, Act.Write, Act.Write, Act.Write, Act.Sync, Act.Sync, Act.Sync, Act.Sync, Act.UndoSync, Act.UndoSync, Act.ForgetSync, Act.Rules, Act.Rules,
     ];
 
     public static IReadOnlyList<Step> Of(int number)

@@ -29,6 +29,7 @@ internal static class Invariants
                 Assert.Contains(weave.State, new[] { WeaveState.Running, WeaveState.Paused, WeaveState.Stopped });
                 if (weave.Origin is { } origin) Assert.Contains(snapshots, s => s.Id == origin);
                 if (!weave.IsMain) fences.Add(weave.Tag.Text);
+                if (!weave.IsMain) Assert.Equal(weave.Blueprint.Rules.Groups, world.Host.GroupsOf(weave.Tag));
                 files.AddRange(weave.StateFiles());
                 foreach (var machine in weave.Machines)
                 {
@@ -62,14 +63,15 @@ internal static class Invariants
             files = [.. files.Distinct(StringComparer.Ordinal), .. layers.Values.Where(l => !l.Adopted).Select(l => l.Path)];
             foreach (var route in await world.Store.ListRoutesAsync(environment.Id, default))
             {
-                var target = weaves.Single(w => w.Id == (route.Weave ?? environment.ActiveWeave)).Addresses.First(a => a.Machine == route.Machine).Outer;
-                endpoints.Add($"{route.Id} {route.Protocol} {route.ListenAddress}:{route.ListenPort} -> {target}:{route.TargetPort}");
+                var leads = weaves.Single(w => w.Id == (route.Weave ?? environment.ActiveWeave));
+                var target = leads.Addresses.First(a => a.Machine == route.Machine).Outer;
+                endpoints.Add($"{route.Id} {route.Protocol} {route.ListenAddress}:{route.ListenPort} -> {target}:{route.TargetPort} for {leads.Blueprint.Rules.Access?.ToString() ?? "everyone"}");
             }
         }
         Same(machines, owned.Things.Where(t => t.Kind == OwnedKind.Machine).Select(t => t.Key));
         Same(fences, owned.Things.Where(t => t.Kind == OwnedKind.Fence).Select(t => t.Key));
         Same(files, owned.Things.Where(t => t.Kind == OwnedKind.File).Select(t => t.Key));
-        Same(endpoints, owned.Endpoints.Select(e => $"{e.Id} {e.Protocol} {e.ListenAddress}:{e.ListenPort} -> {e.TargetAddress}:{e.TargetPort}"));
+        Same(endpoints, owned.Endpoints.Select(e => $"{e.Id} {e.Protocol} {e.ListenAddress}:{e.ListenPort} -> {e.TargetAddress}:{e.TargetPort} for {e.Sources ?? "everyone"}"));
     }
 
     private static readonly Comparer<LayerId> ById = Comparer<LayerId>.Create((a, b) => string.CompareOrdinal(a.Text, b.Text));

@@ -28,12 +28,12 @@ internal static class Pictures
             text.AppendLine($"environment {environment.Id} {environment.State} active {environment.ActiveWeave} before {environment.PreviousActive}{(environment.Policy is { } policy ? $" policy {policy}" : "")}");
             foreach (var weave in await world.Store.ListWeavesAsync(environment.Id, default))
             {
-                text.AppendLine($"weave {weave.Id} {weave.State} from {weave.Source} {Number(weave.Origin)} until {weave.ExpiresAt:yyyy-MM-dd} at {string.Join(",", weave.Addresses.Select(a => a.Outer))}");
+                text.AppendLine($"weave {weave.Id} {weave.State} from {weave.Source} {Number(weave.Origin)} until {weave.ExpiresAt:yyyy-MM-dd} at {string.Join(",", weave.Addresses.Select(a => a.Outer))} rules {Rules(weave.Blueprint)}{(weave.IsMain ? "" : $" fence {string.Join(",", world.Host.GroupsOf(weave.Tag)?.Select(g => g.Name.Text) ?? ["none"])}")}");
                 foreach (var kept in weave.Kept) text.AppendLine($"  kept {kept.Machine}/{kept.Volume} from {kept.Source}");
                 foreach (var machine in weave.Machines) text.AppendLine($"  {machine.Name} {machine.RunState}: {Answer(world.Host.Ask(machine.Uuid))}");
             }
             foreach (var s in snapshots)
-                text.AppendLine($"snapshot {Number(s.Id)} of {s.Weave} after {Number(s.Parent)} {s.State} {s.Consistency}: {string.Join(", ", s.Machines.Select(m => $"{m.Name} {m.RunState} {m.Method} {m.Memory is not null}"))}{(s.Verification is { } v ? $" verified {v.Passed} {v.Level} {v.Probe} {v.Reason} {string.Join(",", v.Machines.Select(m => $"{m.Name} {m.RunState}"))}" : "")}");
+                text.AppendLine($"snapshot {Number(s.Id)} of {s.Weave} after {Number(s.Parent)} {s.State} {s.Consistency} rules {Rules(s.Blueprint)}: {string.Join(", ", s.Machines.Select(m => $"{m.Name} {m.RunState} {m.Method} {m.Memory is not null}"))}{(s.Verification is { } v ? $" verified {v.Passed} {v.Level} {v.Probe} {v.Reason} {string.Join(",", v.Machines.Select(m => $"{m.Name} {m.RunState}"))}" : "")}");
             if (environment.Id == World.Lab)
             {
                 foreach (var s in snapshots) text.AppendLine($"holds {Number(s.Id)}: {await world.HoldsAsync(s)}");
@@ -42,7 +42,7 @@ internal static class Pictures
                 text.AppendLine($"chains: {string.Join(", ", preview.Chains.Select(c => $"{c.Weave} {c.Machine}/{c.Volume} {c.Layers}"))}");
             }
             foreach (var route in await world.Store.ListRoutesAsync(environment.Id, default))
-                text.AppendLine($"route {route.ListenAddress}:{route.ListenPort} to {route.Weave?.Text ?? "active"} {route.Machine}:{route.TargetPort}: {Answer(world.Host.AskPort(route.ListenPort))}");
+                text.AppendLine($"route {route.ListenAddress}:{route.ListenPort} to {route.Weave?.Text ?? "active"} {route.Machine}:{route.TargetPort} for {world.Host.Sources.GetValueOrDefault(route.ListenPort) ?? "everyone"}: {Answer(world.Host.AskPort(route.ListenPort))}");
             text.AppendLine("active: " + string.Join(" then ", (await world.Store.ListActivationsAsync(environment.Id, default)).Select(a => a.Weave)));
         }
         if (Directory.Exists(world.Exports))
@@ -50,6 +50,8 @@ internal static class Pictures
                 text.AppendLine($"exported {Path.GetRelativePath(world.Exports, entry)}: {(entry.EndsWith(".box", StringComparison.Ordinal) ? string.Join("; ", BoxOf(entry).Select(e => $"{e.Key} {e.Value.ReplaceLineEndings(",")}")) : "")}");
         return text.ToString();
     }
+
+    private static string Rules(EnvironmentBlueprint blueprint) => System.Text.Json.JsonSerializer.Serialize(blueprint.Rules, System.Text.Json.JsonSerializerOptions.Web);
 
     /// <summary>The entries of a box of the simulated host, which are all text.</summary>
     public static IReadOnlyDictionary<string, string> BoxOf(string path)

@@ -16,6 +16,7 @@ using WeaveHypervisor.Weaving.Compaction;
 using WeaveHypervisor.Weaving.Exporting;
 using WeaveHypervisor.Weaving.Importing;
 using WeaveHypervisor.Weaving.Policies;
+using WeaveHypervisor.Weaving.Rules;
 using WeaveHypervisor.Weaving.Traffic;
 using WeaveHypervisor.Weaving.Verifying;
 
@@ -117,6 +118,8 @@ internal sealed partial class World : IAsyncDisposable
     public SimulatedHost Host { get; }
     public WeavingOptions Options { get; }
     public ServiceProcess Process { get; private set; } = null!;
+    /// <summary>Why the driver of the next process enforces no rules; null: it does.</summary>
+    public string? RulesReason { get; set; }
     /// <summary>What the prober says; null: whether the machine behind the address runs.</summary>
     public Func<string, ProbeSpec, string?>? Probe { get; set; }
 
@@ -242,6 +245,8 @@ internal sealed partial class World : IAsyncDisposable
 
     public Task<PolicyResult> PolicyAsync(SnapshotPolicy? policy) => SucceedAsync(w => w.SetPolicyAsync(Lab, policy, Me, default), WeavingJson.Default.PolicyResult);
 
+    public Task<RulesResult> RulesAsync(string weave, EnvironmentRules rules) => SucceedAsync(w => w.SetRulesAsync(Lab, WeaveId.Parse(weave), rules, Me, default), WeavingJson.Default.RulesResult);
+
     /// <summary>One look at the policies, and all work that it began; what was begun and left out.</summary>
     public async Task<PolicyReport> LookAsync()
     {
@@ -300,7 +305,7 @@ internal sealed partial class World : IAsyncDisposable
             }
             var services = new ServiceCollection().AddSingleton<TimeProvider>(world.Clock)
                 .AddSingleton(Calls.Watch<IWeaveStore>("store", state.Store)).AddSingleton(Calls.Watch<IJournal>("journal", state.Journal))
-                .AddSingleton(Calls.Watch<IHypervisorDriver>("driver", new SimulatedHypervisor(world.Host)))
+                .AddSingleton(Calls.Watch<IHypervisorDriver>("driver", new SimulatedHypervisor(world.Host, world.RulesReason)))
                 .AddSingleton<IProber>(new HostProber(world)).AddSingleton<ProgressBoard>().AddSingleton<OperationDesk>().AddSingleton<IOperationQueue, NoQueue>()
                 .AddWeaving(world.Options).BuildServiceProvider();
             Weaver = services.GetRequiredService<IWeaver>();
