@@ -98,6 +98,20 @@ public sealed class WeaveClient : IDisposable
         SendAsync(HttpMethod.Post, $"environments/{Part(environment)}/volume-syncs/{Part(sync)}/undo", body, Json.UndoSyncBody, stop);
     public Task<OperationView> ForgetSyncAsync(string environment, string sync, CancellationToken stop) => SendAsync(HttpMethod.Delete, $"environments/{Part(environment)}/volume-syncs/{Part(sync)}", stop);
 
+    /// <param name="of">Whose; null: those of main.</param>
+    public Task<RulesView> GetRulesAsync(string environment, RulesSelector? of, CancellationToken stop) => GetAsync($"environments/{Part(environment)}/rules{Joined("?", of)}", Json.RulesView, stop);
+    /// <param name="weave">Null: main.</param>
+    public Task<OperationView> SetRulesAsync(string environment, string? weave, RulesBody body, CancellationToken stop) =>
+        SendAsync(HttpMethod.Put, $"environments/{Part(environment)}/rules{(weave is null ? "" : "?weave=" + Part(weave))}", body, Json.RulesBody, stop);
+    /// <summary>What rules say of one connection.</summary>
+    /// <param name="from">A machine, "outside", or an IPv4 address.</param>
+    /// <param name="protocol">tcp, udp or icmp.</param>
+    /// <param name="port">Null for ICMP.</param>
+    public Task<RuleVerdictView> CheckRulesAsync(string environment, string from, string to, string protocol, int? port, RulesSelector? of, CancellationToken stop) =>
+        GetAsync($"environments/{Part(environment)}/rules/check?from={Part(from)}&to={Part(to)}&protocol={Part(protocol)}{(port is { } p ? "&port=" + p.ToString(System.Globalization.CultureInfo.InvariantCulture) : "")}{Joined("&", of)}", Json.RuleVerdictView, stop);
+    private static string Joined(string before, RulesSelector? of) =>
+        string.Join('&', new[] { of?.Weave is { } w ? "weave=" + Part(w) : null, of?.Snapshot is { } s ? "snapshot=" + Part(s) : null, of?.At is { } a ? "at=" + Time(a) : null }.OfType<string>()) is { Length: > 0 } query ? before + query : "";
+
     public async Task<IReadOnlyList<OperationView>> ListOperationsAsync(string? environment, bool unfinished, int limit, CancellationToken stop) =>
         (await GetAsync($"operations?limit={limit}&unfinished={(unfinished ? "true" : "false")}{(environment is null ? "" : "&environment=" + Part(environment))}", Json.PageOperationView, stop)).Items;
     public Task<OperationView> GetOperationAsync(string operation, CancellationToken stop) => GetAsync($"operations/{Part(operation)}", Json.OperationView, stop);

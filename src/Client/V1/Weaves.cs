@@ -14,6 +14,8 @@ public sealed record CreateWeaveBody
     public string? Uplink { get; init; }
     /// <summary>Time to live such as "90s", "30m", "4h", "7d"; null: for ever.</summary>
     public string? Ttl { get; init; }
+    /// <summary>With whose rules it begins: then (default), those of its instant, or now, those that main has today.</summary>
+    public string? Rules { get; init; }
 }
 
 public sealed record WeaveView
@@ -38,6 +40,8 @@ public sealed record WeaveView
     public required IReadOnlyList<DriftView> Drift { get; init; }
     /// <summary>Syncs of its volumes that can be taken back; each keeps the layer of before. Their sizes are in the list of syncs.</summary>
     public IReadOnlyList<KeptSyncView> Kept { get; init; } = [];
+    /// <summary>Null where it has no rules.</summary>
+    public RulesSummaryView? Rules { get; init; }
 }
 
 /// <param name="Kind">stopped, gone, disk, file, fence, unfinished, space or other.</param>

@@ -117,7 +117,7 @@ internal static class Description
         IEnumerable<int> always = [400, 401, 403, 500, 503];
         if (named) always = always.Append(404);
         if (method != "GET" || asks) always = always.Concat([404, 409, 422, 507]);
-        if (method is "POST" or "PATCH") always = always.Append(413);
+        if (method is "POST" or "PATCH" or "PUT") always = always.Append(413);
         if (body) always = always.Append(415);
         return always.Distinct().Order();
     }

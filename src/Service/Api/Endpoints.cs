@@ -135,7 +135,7 @@ internal static class Endpoints
             var request = new CreateWeaveRequest
             {
                 Environment = env, Weave = body.WeaveId is null ? null : WeaveId.Parse(body.WeaveId), At = body.Timestamp, Snapshot = body.SnapshotId is null ? null : Ids.Parse<SnapshotId>(body.SnapshotId),
-                Source = Named(body.SourceWeave), Start = Choice(body.Start, StartMode.Resume, "start"), Uplink = Choice(body.Uplink, UplinkMode.None, "uplink"), TimeToLive = Span(body.Ttl),
+                Source = Named(body.SourceWeave), Start = Choice(body.Start, StartMode.Resume, "start"), Uplink = Choice(body.Uplink, UplinkMode.None, "uplink"), TimeToLive = Span(body.Ttl), Rules = Choice(body.Rules, RulesOf.Then, "rules"),
             };
             return await http.OperateAsync("weave.create", $"{env}/{body.WeaveId ?? "(new)"}", (c, stop) => weaver.CreateWeaveAsync(request, c, stop));
         }).Operates<CreateWeaveBody>(Changes, mayBeEmpty: true).Named("createWeave", "Make a weave: a copy of the whole environment from a time of its history, from a snapshot, or from now.");
@@ -257,6 +257,7 @@ internal static class Endpoints
             return Json(new Page<AuditView>([.. found.Select(Map.View)], found.Count < limit ? null : found[^1].Number.ToString(System.Globalization.CultureInfo.InvariantCulture)));
         }).WithMetadata([Owns, .. Takes.Paging]).Produces<Page<AuditView>>().Named("listAudit", "The audit log, newest first.");
         api.MapVolumes(Reads, Changes);
+        api.MapRules(Reads, Changes);
         api.MapOperations(Reads, Changes);
     }
 
@@ -273,7 +274,7 @@ internal static class Endpoints
 
     public static RouteHandlerBuilder Operates(this RouteHandlerBuilder route, Needs needs, params Takes[] takes) =>
         route.WithMetadata([needs, new BeginsOperation(), .. takes, Takes.Wait]).Produces<OperationView>(202).Produces<OperationView>();
-    public static RouteHandlerBuilder Operates<T>(this RouteHandlerBuilder route, Needs needs, bool mayBeEmpty = false) where T : notnull => route.Operates(needs).Accepts<T>(mayBeEmpty, "application/json");
+    public static RouteHandlerBuilder Operates<T>(this RouteHandlerBuilder route, Needs needs, bool mayBeEmpty = false, params Takes[] takes) where T : notnull => route.Operates(needs, takes).Accepts<T>(mayBeEmpty, "application/json");
     public static void Named(this RouteHandlerBuilder route, string name, string summary) => route.WithName(name).WithSummary(summary);
 
     private static async Task<EnvironmentView> ViewAsync(IWeaveStore store, IWeaver weaver, ManagedEnvironment e, CancellationToken stop)

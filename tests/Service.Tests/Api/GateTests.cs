@@ -58,11 +58,11 @@ public sealed class GateTests : IAsyncLifetime
             (HttpMethod.Post, "environments"), (HttpMethod.Delete, "environments/lab"), (HttpMethod.Post, "environments/lab/snapshots"), (HttpMethod.Delete, "snapshots/snap-1"),
             (HttpMethod.Post, "environments/lab/weaves"), (HttpMethod.Delete, "environments/lab/weaves/main"), (HttpMethod.Post, "environments/lab/weaves/main/activate"),
             (HttpMethod.Post, "environments/lab/weaves/main/stop"), (HttpMethod.Post, "environments/lab/weaves/main/routes"), (HttpMethod.Delete, "environments/lab/routes/route-1"),
-            (HttpMethod.Post, "operations/op-1/cancel"), (HttpMethod.Post, "reconcile"), (HttpMethod.Get, "tokens"), (HttpMethod.Post, "tokens"), (HttpMethod.Delete, "tokens/admin"), (HttpMethod.Get, "audit"),
+            (HttpMethod.Post, "operations/op-1/cancel"), (HttpMethod.Put, "environments/lab/rules"), (HttpMethod.Post, "reconcile"), (HttpMethod.Get, "tokens"), (HttpMethod.Post, "tokens"), (HttpMethod.Delete, "tokens/admin"), (HttpMethod.Get, "audit"),
         })
         {
             using var request = new HttpRequestMessage(method, "/api/v1/" + path);
-            if (method == HttpMethod.Post) request.Content = new StringContent("{}", null, "application/json");
+            if (method == HttpMethod.Post || method == HttpMethod.Put) request.Content = new StringContent("{}", null, "application/json");
             var problem = await (await viewer.SendAsync(request)).ProblemAsync(403);
             Assert.Contains("eyes", problem.Detail);
         }
@@ -91,7 +91,7 @@ public sealed class GateTests : IAsyncLifetime
 
         Assert.Equal(["lab"], (await client.ListEnvironmentsAsync(default)).Select(e => e.Name));
         Assert.All(await client.ListOperationsAsync(null, false, 100, default), o => Assert.Equal("lab", o.Environment));
-        foreach (var path in new[] { "environments/shop", "environments/shop/weaves", "environments/shop/weaves/main", "environments/shop/timeline", "environments/shop/snapshots", "environments/shop/routes", "environments/shop/agents", $"snapshots/{snapshotId}", $"operations/{snapshot.Id}", $"operations/{snapshot.Id}/events" })
+        foreach (var path in new[] { "environments/shop", "environments/shop/weaves", "environments/shop/weaves/main", "environments/shop/timeline", "environments/shop/snapshots", "environments/shop/routes", "environments/shop/agents", "environments/shop/rules", "environments/shop/rules/check?from=web&to=db&protocol=tcp&port=80", $"snapshots/{snapshotId}", $"operations/{snapshot.Id}", $"operations/{snapshot.Id}/events" })
         {
             var hidden = await (await http.GetAsync("/api/v1/" + path)).ProblemAsync(404);
             var absent = await (await http.GetAsync("/api/v1/" + path.Replace("shop", "none").Replace(snapshotId, Other(snapshotId)).Replace(snapshot.Id, Other(snapshot.Id)))).ProblemAsync(404);
@@ -100,6 +100,9 @@ public sealed class GateTests : IAsyncLifetime
             Assert.Equal(absent.Fault, hidden.Fault);
         }
         await (await http.PostJsonAsync("/api/v1/environments/shop/snapshots", "{}")).ProblemAsync(404);
+        await (await http.PutAsync("/api/v1/environments/shop/rules", new StringContent("""{"groups":[]}""", null, "application/json"))).ProblemAsync(404);
+        // Nor does a snapshot of it become visible by way of one's own environment.
+        await (await http.GetAsync($"/api/v1/environments/lab/rules?snapshot={snapshotId}")).ProblemAsync(404);
         await (await http.DeleteAsync($"/api/v1/snapshots/{snapshotId}")).ProblemAsync(404);
         Assert.Single(await _service.Client().ListSnapshotsAsync("shop", default));
         await (await http.GetAsync("/api/v1/tokens")).ProblemAsync(403);

@@ -37,6 +37,7 @@ internal static class Map
         Environment = w.Environment.Text, Id = w.Id.Text, State = Word(w.State), Active = w.Id == active, CreatedAt = w.CreatedAt, Origin = w.Origin?.Text,
         OriginAt = w.Origin is { } origin && origins.TryGetValue(origin, out var at) ? at : null, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Verifies = w.Verifies?.Text, Drift = [.. w.Drift.Select(d => new DriftView(Word(d.Kind), d.Text, d.FoundAt))],
         Kept = [.. w.Kept.Select(k => View(w.Id, k))],
+        Rules = w.Blueprint.Rules is { IsNone: false } rules ? new(rules.Groups.Count, rules.Groups.Sum(g => g.Rules.Count), rules.Access?.Sources.Select(s => s.ToString()).ToList()) : null,
         Machines = [.. w.Machines.Select(m => new MachineView
         {
             Name = m.Name.Text, Domain = m.HypervisorName, Uuid = m.Uuid.ToString(), RunState = Word(m.RunState), StartedBy = m.StartedBy,
@@ -107,6 +108,14 @@ internal static class Map
         Every = Requests.Text(p.Policy.Every), KeepLast = p.Policy.KeepLast, Hourly = p.Policy.Hourly, Daily = p.Policy.Daily, VerifyEvery = p.Policy.VerifyEvery, Memory = p.Policy.Memory, Quiesce = p.Policy.Quiesce, NextAt = p.NextAt,
         LastOperation = p.Last?.Id.Text, LastState = p.Last is { } last ? Word(last.State) : null, LastAt = p.Last?.CreatedAt, LastError = p.Last?.Error?.Message,
     };
+
+    public static RulesView View(KnownRules k) => new()
+    {
+        Of = new(k.Weave?.Text, k.Snapshot?.Text, k.At), Access = k.Blueprint.Rules.Access is { } access ? new() { Sources = [.. access.Sources.Select(s => s.ToString())] } : null,
+        Groups = [.. k.Blueprint.Rules.Groups.Select(g => new GroupBody { Name = g.Name.Text, Description = g.Description, Machines = [.. g.Machines.Select(m => m.Text)], Rules = [.. g.Rules.Select(r => r.ToString())] })],
+    };
+
+    public static RuleVerdictView View(Verdict v) => new(v.Allowed, v.Group?.Text, v.Rule?.ToString(), v.Reason);
 
     public static CompactionView View(CompactionPreview c) => new()
     {
