@@ -8,6 +8,8 @@ internal sealed class CliHost
 {
     public required TextWriter Out { get; init; }
     public required TextWriter Error { get; init; }
+    /// <summary>Standard input.</summary>
+    public TextReader In { get; init; } = TextReader.Null;
     /// <summary>Standard output is a terminal (or is to be treated as one): tables instead of tabs.</summary>
     public bool OutIsTerminal { get; init; }
     public bool ErrorIsTerminal { get; init; }
@@ -40,7 +42,7 @@ internal sealed class CliHost
         }
         return new()
         {
-            Out = Console.Out, Error = Console.Error, OutIsTerminal = outTerminal, ErrorIsTerminal = !Console.IsErrorRedirected, Width = width,
+            Out = Console.Out, Error = Console.Error, In = Console.In, OutIsTerminal = outTerminal, ErrorIsTerminal = !Console.IsErrorRedirected, Width = width,
             Environment = System.Environment.GetEnvironmentVariable,
         };
     }

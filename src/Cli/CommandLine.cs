@@ -22,6 +22,7 @@ internal static class CommandLine
         WeaveCommands.AddTo(root, verb);
         VolumeCommands.AddTo(root, verb);
         RouteCommands.AddTo(root, verb);
+        RulesCommands.AddTo(root, verb);
         ExportCommands.AddTo(root, verb);
         OperationCommands.AddTo(root, verb);
         DiskCommands.AddTo(root, verb);
@@ -75,7 +76,7 @@ internal static class CommandLine
                 foreach (var example in new[] { "weave env adopt shop --domain shop-web --domain shop-db", "weave snapshot shop --label before-upgrade", "weave create shop --at -10m --id past", "weave route shop/past 80 --machine web", "weave list shop --tree" })
                     output.WriteLine($"  {example}");
                 output.WriteLine();
-                output.WriteLine("Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or refused, 5 unavailable, 130 interrupted.");
+                output.WriteLine("Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or refused, 5 unavailable, 6 not allowed by rules, 130 interrupted.");
                 output.WriteLine("WEAVE_URL names the service (http://127.0.0.1:7700), WEAVE_TOKEN or WEAVE_TOKEN_FILE the token.");
                 return result;
             }

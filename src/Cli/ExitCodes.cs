@@ -4,6 +4,8 @@ namespace WeaveHypervisor.Cli;
 internal static class ExitCodes
 {
     public const int Done = 0, Failed = 1, Usage = 2, NotFound = 3, Refused = 4, Unavailable = 5, Interrupted = 130;
+    /// <summary>Rules do not allow the connection that was asked about: an answer, and no failure.</summary>
+    public const int NotAllowed = 6;
 
     /// <summary>Names of faults as the interface writes them.</summary>
     public static readonly IReadOnlyDictionary<string, int> Table = new Dictionary<string, int>(StringComparer.Ordinal)

@@ -15,6 +15,8 @@ internal sealed class CliRun
     public bool OutIsTerminal { get; init; }
     public bool ErrorIsTerminal { get; init; }
     public int Width { get; init; } = 120;
+    /// <summary>What comes in by standard input.</summary>
+    public string Input { get; init; } = """{"groups":[{"name":"front","machines":["web"],"rules":["in tcp/80 from outside"]}],"access":{"sources":["10.0.0.0/8"]}}""";
     public CancellationToken Stop { get; init; }
     /// <summary>Takes the words with which the service's program would be run.</summary>
     public Func<IReadOnlyList<string>, int> Become { get; init; } = _ => throw new InvalidOperationException("This test does not expect the service's program to be run.");
@@ -23,7 +25,7 @@ internal sealed class CliRun
     public string Error => _error.ToString().ReplaceLineEndings("\n");
     public CliHost Host => new()
     {
-        Out = _out, Error = _error, OutIsTerminal = OutIsTerminal, ErrorIsTerminal = ErrorIsTerminal, Width = Width, Environment = Environment.GetValueOrDefault, Clock = new FakeTimeProvider(Noon), Zone = Zone, Handler = Service, Become = (_, words) => Become(words),
+        Out = _out, Error = _error, OutIsTerminal = OutIsTerminal, ErrorIsTerminal = ErrorIsTerminal, Width = Width, In = new StringReader(Input), Environment = Environment.GetValueOrDefault, Clock = new FakeTimeProvider(Noon), Zone = Zone, Handler = Service, Become = (_, words) => Become(words),
     };
 
     public Task<int> RunAsync(params string[] arguments) => CommandLine.RunAsync(Host, arguments, Stop);

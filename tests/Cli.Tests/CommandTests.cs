@@ -70,6 +70,17 @@ public sealed class CommandTests
         { "route shop/active 80 --machine web", """POST environments/shop/weaves/active/routes {"machine":"web","targetPort":80}""" },
         { "route shop/audit 53 --udp --listen 0.0.0.0:5353", """POST environments/shop/weaves/audit/routes {"targetPort":53,"protocol":"udp","listen":"0.0.0.0:5353"}""" },
         { "route shop 80 --at 2026-11-23T12:00:00Z", """POST environments/shop/routes {"targetPort":80,"timestamp":"2026-11-23T12:00:00.000Z"}""" },
+        { "create shop --at -10m --rules now", """POST environments/shop/weaves {"timestamp":"2030-01-01T11:50:00.000Z","rules":"now"}""" },
+        { "rules show shop", "GET environments/shop/rules" },
+        { "rules show shop --weave audit", "GET environments/shop/rules?weave=audit" },
+        { "rules show shop --snapshot snap-1", "GET environments/shop/rules?snapshot=snap-1" },
+        { "rules show shop --at -10m", "GET environments/shop/rules?at=2030-01-01T11%3A50%3A00.000Z" },
+        { "rules set shop --file -", """PUT environments/shop/rules {"groups":[{"name":"front","machines":["web"],"rules":["in tcp/80 from outside"]}],"access":{"sources":["10.0.0.0/8"]}}""" },
+        { "rules set shop --weave audit --file -", """PUT environments/shop/rules?weave=audit {"groups":[{"name":"front","machines":["web"],"rules":["in tcp/80 from outside"]}],"access":{"sources":["10.0.0.0/8"]}}""" },
+        { "rules clear shop", """PUT environments/shop/rules {"groups":[]}""" },
+        { "rules clear shop --weave audit", """PUT environments/shop/rules?weave=audit {"groups":[]}""" },
+        { "rules check shop --from web --to db tcp/5432", "GET environments/shop/rules/check?from=web&to=db&protocol=tcp&port=5432" },
+        { "rules check shop --from outside --to web icmp --weave audit", "GET environments/shop/rules/check?from=outside&to=web&protocol=icmp&weave=audit" },
         { "route list shop", "GET environments/shop/routes?limit=200" },
         { "route delete shop route-1", "DELETE environments/shop/routes/route-1" },
         { "op list", "GET operations?limit=20&unfinished=false" },
@@ -161,6 +172,18 @@ public sealed class CommandTests
     [InlineData("route shop 80", "'shop' does not name a weave")]
     [InlineData("route shop 80 --at sometime", "sometime")]
     [InlineData("token create ci --role owner", "owner")]
+    [InlineData("create shop --rules today", "today")]
+    [InlineData("rules show shop --weave audit --at -1h", "More than one of")]
+    [InlineData("rules show shop --at sometime", "sometime")]
+    [InlineData("rules set shop", "--file")]
+    [InlineData("rules set shop --file /nowhere/rules.json", "'/nowhere/rules.json' cannot be read")]
+    [InlineData("rules check shop --from web --to db", "Required argument missing")]
+    [InlineData("rules check shop --from web tcp/80", "--to")]
+    [InlineData("rules check shop --from web --to db 5432", "'5432' is no connection")]
+    [InlineData("rules check shop --from web --to db tcp", "'tcp' is no connection")]
+    [InlineData("rules check shop --from web --to db udp/0", "'udp/0' is no connection")]
+    [InlineData("rules check shop --from web --to db tcp/65536", "'tcp/65536' is no connection")]
+    [InlineData("rules check shop --from web --to db icmp/8", "'icmp/8' is no connection")]
     [InlineData("policy set shop --every 5m", "--keep-last")]
     [InlineData("env adopt shop --domain shop-web --every 5m", "--keep-last")]
     [InlineData("env adopt shop --domain shop-web --disk-only", "--every")]

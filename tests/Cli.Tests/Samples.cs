@@ -25,6 +25,16 @@ internal static class Samples
         },
     };
 
+    public static RulesView Rules => new()
+    {
+        Of = new("main", null, null), Access = new() { Sources = ["10.0.0.0/8", "192.0.2.7/32"] },
+        Groups =
+        [
+            new() { Name = "front", Description = "what users see", Machines = ["web"], Rules = ["in tcp/80,443 from outside", "out tcp/5432 to data"] },
+            new() { Name = "data", Machines = ["db", "cache"], Rules = ["in tcp/5432 from front"] }, new() { Name = "shut", Machines = ["old"], Rules = [] },
+        ],
+    };
+
     public static CompactionView Compaction => new()
     {
         Chains = [new("main", "web/vda", 16), new("audit", "web/vda", 3)], Folds = ["merge 3 layers of web/vda under shop-web"], InUse = ["2 layers of db/vda: weave.shop.audit.db, shop-db have them open"], Limit = 16,
@@ -36,7 +46,7 @@ internal static class Samples
         Weaves =
         [
             Weave("main", null, "running") with { Active = true },
-            Weave("audit", "snap-1", "paused") with { ExpiresAt = Noon.AddHours(4) },
+            Weave("audit", "snap-1", "paused") with { ExpiresAt = Noon.AddHours(4), Rules = new(2, 5, ["10.0.0.0/8"]) },
             Weave("verify-0123abcd", "snap-2", "running") with { Verifies = "snap-2", ExpiresAt = Noon.AddHours(1) },
             Weave("what-if", "snap-3", "stopped") with { Source = "audit", Drift = [new("stopped", "machine web was stopped by something else", Noon)] },
         ],

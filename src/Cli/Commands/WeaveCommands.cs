@@ -34,9 +34,11 @@ internal static class WeaveCommands
         var uplink = new Option<string?>("--uplink") { Description = "none (nothing leaves the weave) or nat." };
         uplink.AcceptOnlyFromAmong("none", "nat");
         var ttl = new Option<string?>("--ttl") { Description = "Delete it by itself after this time, for example 4h." };
+        var rules = new Option<string?>("--rules") { Description = "With whose security groups and access policy it begins: then (those of its time; the default) or now (those that main has today)." };
+        rules.AcceptOnlyFromAmong("then", "now");
         var command = verb.Make("create", "Make a weave: a running copy of the whole environment, from any time of its history or from now, beside the original.",
-            ["weave create shop --at -10m", "weave create shop --at '5 minutes ago'", "weave create shop --at '2026-11-23 20:15' --id audit --ttl 4h", "weave create shop --snapshot snap-0199… --boot", "weave create shop --from test --uplink nat"],
-            environment, at, snapshot, from, id, boot, noStart, uplink, ttl);
+            ["weave create shop --at -10m", "weave create shop --at '5 minutes ago'", "weave create shop --at '2026-11-23 20:15' --id audit --ttl 4h", "weave create shop --snapshot snap-0199… --boot", "weave create shop --from test --uplink nat", "weave create shop --at -1h --rules now"],
+            environment, at, snapshot, from, id, boot, noStart, uplink, ttl, rules);
         verb.Begins(command, (parsed, client, stop) =>
         {
             if (parsed.GetValue(at) is not null && parsed.GetValue(snapshot) is not null) throw new UsageException("--at and --snapshot were both given.", "Give one of them, or none to weave from now.");
@@ -45,7 +47,7 @@ internal static class WeaveCommands
             return client.CreateWeaveAsync(parsed.GetRequiredValue(environment), new CreateWeaveBody
             {
                 WeaveId = parsed.GetValue(id), Timestamp = parsed.GetValue(at) is { } text ? Times.Parse(text, verb.Host.Clock.GetUtcNow(), verb.Host.Zone) : null, SnapshotId = parsed.GetValue(snapshot),
-                SourceWeave = parsed.GetValue(from), Start = parsed.GetValue(boot) ? "boot" : parsed.GetValue(noStart) ? "none" : null, Uplink = parsed.GetValue(uplink), Ttl = parsed.GetValue(ttl),
+                SourceWeave = parsed.GetValue(from), Start = parsed.GetValue(boot) ? "boot" : parsed.GetValue(noStart) ? "none" : null, Uplink = parsed.GetValue(uplink), Ttl = parsed.GetValue(ttl), Rules = parsed.GetValue(rules),
             }, stop);
         }, (operation, output) =>
         {
@@ -108,7 +110,7 @@ internal static class WeaveCommands
                 return ExitCodes.Done;
             }
             output.Facts([("weave", $"{w.Environment}/{w.Id}"), ("state", StateOf(w)), ("active", w.Active ? "yes" : "no"), ("created", Times.Show(w.CreatedAt, verb.Host.Zone)), ("made from", w.Origin),
-                ("of the time", w.OriginAt is { } at ? Times.Show(at, verb.Host.Zone) : null), ("line of", w.Source), ("uplink", w.Uplink), ("verifies", w.Verifies), ("expires", w.ExpiresAt is { } end ? Until(end, verb) : null),
+                ("of the time", w.OriginAt is { } at ? Times.Show(at, verb.Host.Zone) : null), ("line of", w.Source), ("uplink", w.Uplink), ("rules", w.Rules is { } rules ? RulesCommands.Summary(rules) : null), ("verifies", w.Verifies), ("expires", w.ExpiresAt is { } end ? Until(end, verb) : null),
                 .. w.Kept.Select(k => ("synced", (string?)$"{k.Volume}{(k.Source is { } of ? $" from {of}" : "")} at {Times.Show(k.At, verb.Host.Zone)}; back with `weave sync --undo {k.Operation}`")),
                 .. w.Drift.Select(d => ("drift", (string?)$"{d.Text} (noticed {Times.Show(d.FoundAt, verb.Host.Zone)})"))]);
             if (w.Drift.Count > 0) output.Note($"next: weave repair {w.Environment}/{w.Id} --dry-run");
