@@ -98,6 +98,10 @@ public sealed class HyperVTests : IDisposable
         Assert.NotEqual(original.Machine, past.Machine);
         Assert.True(past.Ticks <= original.Ticks);
         await EndAsync(client.ActivateAsync("demo", "past", new() { Probe = new() { Machine = "web", Port = 80 } }, default));
+        // Rules would not be enforced here, and that there are none can be said.
+        var refused = await Assert.ThrowsAsync<ApiException>(() => client.SetRulesAsync("demo", "past", new() { Groups = [], Access = new() { Sources = ["10.0.0.0/8"] } }, default));
+        Assert.Equal(("unsupported", true), (refused.Fault, refused.Message.Contains("Hyper-V", StringComparison.Ordinal)));
+        await EndAsync(client.SetRulesAsync("demo", "past", new() { Groups = [] }, default));
         await app.StopAsync(CancellationToken.None);
     }
 }
