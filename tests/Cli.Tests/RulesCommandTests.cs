@@ -73,7 +73,7 @@ public sealed class RulesCommandTests
         {
             var run = new CliRun();
             run.Service.Instead = _ => Answer(new RuleVerdictView(allowed, null, null, "why"));
-            Assert.Equal(code, await run.RunLineAsync("rules check shop --from web --to db tcp/5432" + (json ? " --json" : "")));
+            Assert.Equal(code, await run.RunLineAsync("rules check shop --from web --to db tcp/5432 --weave audit" + (json ? " --json" : "")));
             if (json) Assert.Equal(allowed, JsonDocument.Parse(run.Out).RootElement.GetProperty("allowed").GetBoolean());
             else Assert.Equal(says + "\n", run.Out);
             Assert.Equal("", run.Error);
@@ -89,6 +89,11 @@ public sealed class RulesCommandTests
         Assert.Contains("only the access policy of published ports is enforced", run.Error);
         run = new CliRun();
         await run.RunLineAsync("rules set shop --file -");
+        Assert.Contains("only the access policy of published ports is enforced", run.Error);
+        // What is not allowed there is not kept out for that.
+        run = new CliRun();
+        run.Service.Instead = _ => Answer(new RuleVerdictView(false, null, null, "why"));
+        await run.RunLineAsync("rules check shop --from web --to db tcp/5432");
         Assert.Contains("only the access policy of published ports is enforced", run.Error);
         run = new CliRun();
         run.Service.Instead = _ => Answer(Samples.Rules with { Of = new("audit", null, null) });

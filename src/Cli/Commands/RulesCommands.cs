@@ -90,14 +90,16 @@ internal static class RulesCommands
         var to = new Option<string>("--to") { Description = "To whom: a machine, `outside`, or an IPv4 address.", Required = true };
         var what = new Argument<string>("WHAT") { Description = "tcp/PORT, udp/PORT or icmp." };
         var whose = new Whose(verb);
-        var command = verb.Make("check", $"Tell what the rules say of one connection; nothing is sent. Ends with 0 where it is allowed, and with {ExitCodes.NotAllowed} where it is not.",
+        var command = verb.Make("check", $"Tell what the security groups say of one connection; nothing is sent. Who may use the published ports is another question, which `weave rules show` answers. Ends with 0 where it is allowed, and with {ExitCodes.NotAllowed} where it is not.",
             ["weave rules check shop --from web --to db tcp/5432", "weave rules check shop --from outside --to web tcp/443 --weave audit", "weave rules check shop --from db --to 10.1.2.3 udp/53 --at -1h", "weave rules check shop --from web --to db icmp"], [environment, what, from, to, .. whose.Symbols]);
         verb.Does(command, async (parsed, client, output, stop) =>
         {
             var (protocol, port) = What(parsed.GetRequiredValue(what));
-            var verdict = await client.CheckRulesAsync(parsed.GetRequiredValue(environment), parsed.GetRequiredValue(from), parsed.GetRequiredValue(to), protocol, port, whose.Read(parsed), stop);
+            var of = whose.Read(parsed);
+            var verdict = await client.CheckRulesAsync(parsed.GetRequiredValue(environment), parsed.GetRequiredValue(from), parsed.GetRequiredValue(to), protocol, port, of, stop);
             if (output.IsJson) output.Json(verdict, V1Json.Default.RuleVerdictView);
             else output.Line($"{(verdict.Allowed ? "allowed" : "not allowed")}: {verdict.Reason}");
+            if (!verdict.Allowed && !output.IsJson && of is { Weave: null or "main", Snapshot: null, At: null }) output.Note(OfMain);
             return verdict.Allowed ? ExitCodes.Done : ExitCodes.NotAllowed;
         });
         return command;

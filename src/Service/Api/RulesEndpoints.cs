@@ -33,7 +33,7 @@ internal static class RulesEndpoints
 
             string Needed(string name) => http.Query(name) ?? throw Wrong($"{name} is missing.", "Give from, to and protocol, and for tcp and udp the port.");
         }).WithMetadata([reads, .. Whose, Takes.Word("from", "Who makes the connection: a machine, `outside`, or an IPv4 address."), Takes.Word("to", "To whom: a machine, `outside`, or an IPv4 address."),
-            Takes.Word("protocol", "tcp, udp or icmp."), Takes.Number("port", "1 to 65535, for tcp and udp.")]).Produces<RuleVerdictView>().Named("checkRules", "What the rules say of one connection; nothing is sent.");
+            Takes.Word("protocol", "tcp, udp or icmp."), Takes.Number("port", "1 to 65535, for tcp and udp.")]).Produces<RuleVerdictView>().Named("checkRules", "What the security groups say of one connection; nothing is sent. Who may use published ports is the access policy's matter.");
     }
 
     private static RulesQuery Query(HttpContext http) => new(http.Env(), http.Query("weave") is { } weave ? WeaveId.Parse(weave) : null, http.Query("snapshot") is { } id ? Ids.Parse<SnapshotId>(id) : null, http.Time("at"));
