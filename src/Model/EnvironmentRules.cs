@@ -46,7 +46,7 @@ public sealed record EnvironmentRules
             foreach (var machine in group.Machines.Where(m => !machines.Contains(m))) wrong.Add($"group '{group.Name}' names a machine '{machine}' that the environment does not have");
             foreach (var twice in group.Machines.GroupBy(m => m).Where(m => m.Count() > 1)) wrong.Add($"group '{group.Name}' names machine '{twice.Key}' twice");
             foreach (var rule in group.Rules)
-                if (rule.Peer.Group is { } peer && !names.Contains(peer)) wrong.Add($"rule '{rule}' of group '{group.Name}' names a group '{peer}' that there is not");
+                if (rule.Peer.Group is { } peer && !names.Contains(peer)) wrong.Add($"rule '{rule}' of group '{group.Name}' names a group '{peer}' that there is not{(machines.Any(m => m.Text == peer.Text) ? ": a machine is called so, and rules name groups" : "")}");
         }
         if (Access is { Sources.Count: > MostSources }) wrong.Add($"{Access.Sources.Count} sources are more than {MostSources}");
         if (wrong.Count > 0) throw new WeaveException(Fault.InvalidRequest, $"These rules cannot be: {string.Join("; ", wrong)}.", $"Machines are: {string.Join(", ", machines)}. Look at the present rules with `weave rules show`.");

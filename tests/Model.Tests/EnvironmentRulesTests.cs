@@ -43,6 +43,10 @@ public sealed class EnvironmentRulesTests
     }
 
     [Fact]
+    public void Whoever_names_a_machine_in_a_rule_is_told_that_rules_name_groups() =>
+        Assert.Contains("a group 'web' that there is not: a machine is called so, and rules name groups", Wrong(new() { Groups = [Group("data", "db", "in tcp/5432 from web")] }));
+
+    [Fact]
     public void Limits_are_kept()
     {
         Assert.Contains("65 groups are more than 64", Wrong(new() { Groups = [.. Enumerable.Range(0, 65).Select(i => Group($"g{i}", ""))] }));
