@@ -179,6 +179,14 @@ public sealed class KillTests(LabWorld lab, ITestOutputHelper output)
         [
             ("route.publish/publish/doing", () => Task.FromResult<string[]>(["route", copy, "80", "--machine", "web", "--listen", "127.0.0.1:28081"]), async done => { if (done) await LabWorld.AnswersAsync("http://127.0.0.1:28081/"); }),
             ("route.withdraw/withdraw/after", async () => ["route", "delete", LabWorld.Environment, await WithdrawnAsync()], done => Task.CompletedTask),
+            ("weave.rules/fence/after", () => Task.FromResult<string[]>(["rules", "set", LabWorld.Environment, "--weave", "copy", "--file", LabWorld.RulesFile("""{ "groups": [{ "name": "db", "machines": ["db"], "rules": ["in tcp/80 from outside"] }], "access": null }""")]), async done =>
+            {
+                // The tier before the database gets nothing from it with the new rules, and all with the old.
+                if (done) await Assert.ThrowsAnyAsync<Exception>(() => LabWorld.AskAsync(url));
+                else await LabWorld.AnswersAsync(url);
+                await lab.WeaveAsync("rules", "clear", LabWorld.Environment, "--weave", "copy");
+                await LabWorld.AnswersAsync(url);
+            }),
             ("weave.activate/switch/doing", () => Task.FromResult<string[]>(["activate", copy]), async done => Assert.Equal(done ? orders : before, (await LabWorld.AnswersAsync(active)).Orders)),
             ("weave.activate/switch/after", () => Task.FromResult<string[]>(["activate", $"{LabWorld.Environment}/main"]), async done => Assert.Equal(done ? before : orders, (await LabWorld.AnswersAsync(active)).Orders)),
             ("weave.power/power/after", () => Task.FromResult<string[]>(["stop", copy, "--power-off"]), async done => Assert.Equal("stopped", (await lab.ShowAsync("copy")).State)),

@@ -126,6 +126,17 @@ public sealed class LabWorld : IAsyncLifetime
         return operation.Result!.Value.GetProperty("connect").GetString()!;
     }
 
+    /// <summary>Gives a weave these rules in place of all that it has.</summary>
+    internal async Task SetRulesAsync(string weave, string rules) => await WeaveAsync("rules", "set", Environment, "--weave", weave, "--file", RulesFile(rules));
+
+    /// <summary>A file with these rules; it is overwritten by the next.</summary>
+    internal static string RulesFile(string rules)
+    {
+        var file = Path.Combine(Folder, "rules.json");
+        File.WriteAllText(file, rules);
+        return file;
+    }
+
     /// <summary>The URL of the weave's web machine, published for it.</summary>
     internal async Task<string> UrlAsync(string weave) => $"http://{await RouteAsync(weave, 80)}/";
 

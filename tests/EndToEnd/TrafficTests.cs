@@ -66,6 +66,45 @@ public sealed class TrafficTests(LabWorld lab) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_published_port_is_for_those_whom_the_access_policy_of_its_weave_lets_in()
+    {
+        await lab.AdoptedAsync();
+        await lab.WeaveAsync("create", LabWorld.Environment, "--id", "copy");
+        var port = LabWorld.FreePort();
+        await lab.RouteAsync("active", 80, "--listen", $"0.0.0.0:{port}");
+        var near = $"http://127.0.0.1:{port}/";
+        async Task<(bool Near, bool Far)> WhoAsync() => (await GetsAsync(near), await GetsAsync($"http://{Here}:{port}/", "ip", "netns", "exec", Far));
+        await LabWorld.AnswersAsync(near);
+        Assert.Equal((true, true), await WhoAsync());
+        await lab.SetRulesAsync("main", Policy("127.0.0.0/8"));
+        Assert.Equal((true, false), await WhoAsync());
+        await lab.SetRulesAsync("main", Policy($"{There}/32"));
+        Assert.Equal((false, true), await WhoAsync());
+        await lab.SetRulesAsync("main", Policy());
+        Assert.Equal((false, false), await WhoAsync());
+        // It is the weave's: the active address takes over that of the copy, which has none, and gives it back.
+        await lab.WeaveAsync("activate", $"{LabWorld.Environment}/copy");
+        Assert.Equal((true, true), await WhoAsync());
+        await lab.SetRulesAsync("copy", Policy("10.94.0.0/16"));
+        Assert.Equal((false, true), await WhoAsync());
+        await lab.Service.KillAsync();
+        Assert.Equal((false, true), await WhoAsync());
+        await lab.Service.StartAsync();
+        await lab.WeaveAsync("activate", $"{LabWorld.Environment}/main");
+        Assert.Equal((false, false), await WhoAsync());
+        await lab.WeaveAsync("rules", "clear", LabWorld.Environment);
+        Assert.Equal((true, true), await WhoAsync());
+    }
+
+    private static string Policy(params string[] sources) => $$"""{ "groups": [], "access": { "sources": [{{string.Join(", ", sources.Select(s => $"\"{s}\""))}}] } }""";
+
+    private static async Task<bool> GetsAsync(string url, params string[] by)
+    {
+        string[] line = [.. by, "curl", "-fs", "--noproxy", "*", "--max-time", "4", url];
+        return (await Shell.RunAsync(line[0], line[1..])).Exit == 0;
+    }
+
+    [Fact]
     public async Task Nothing_leaves_a_copy_unless_its_uplink_is_opened()
     {
         await lab.AdoptedAsync();
