@@ -62,8 +62,8 @@ public sealed class LibvirtDriver : IHypervisorDriver, IMachineExports, IMachine
         _owned = new(_context, _fences, _endpoints, _states);
     }
 
-    /// <summary>What this driver can do; whether a machine's copies share memory is decided machine by machine when they are started.</summary>
-    public DriverCapabilities Capabilities { get; } = new("libvirt", MemoryCapture: true, MemorySharing: true, MemorySharingReason: null, HotPlug: true, Fences: true, DiskFormat.Qcow2);
+    /// <summary>What this driver can do; whether a machine's copies share memory is decided machine by machine when they are started, and rules need what <see cref="InspectHostAsync"/> finds.</summary>
+    public DriverCapabilities Capabilities { get; } = new("libvirt", MemoryCapture: true, MemorySharing: true, MemorySharingReason: null, HotPlug: true, Fences: true, DiskFormat.Qcow2) { RulesReason = null };
 
     public Task<HostFacts> InspectHostAsync(CancellationToken stop) => _host.InspectAsync(stop);
     public Task<Examination> ExamineAsync(IReadOnlyList<MachineRequest> machines, CancellationToken stop) => _examiner.ExamineAsync(machines, stop);

@@ -30,7 +30,8 @@ internal static class CopyDefinition
     private static readonly string[] HostBound = ["hostdev", "filesystem", "shmem", "lease"];
 
     /// <param name="network">Name of the libvirt network of the fence that stands for an environment network of that index.</param>
-    public static string Write(InstantiateRequest request, CopyMachine copy, LibvirtDriverOptions options, CopyMemory memory, Func<int, string> network)
+    /// <param name="plugs">Links that the interfaces get, by MAC; libvirt names those of an interface that is not among them.</param>
+    public static string Write(InstantiateRequest request, CopyMachine copy, LibvirtDriverOptions options, CopyMemory memory, Func<int, string> network, IReadOnlyList<(string Mac, string Tap)> plugs)
     {
         var document = DomainText.Parse(copy.Blueprint.Definition);
         var domain = document.Root ?? throw new WeaveException(Fault.DataLoss, $"The stored definition of '{copy.Machine.Name}' is empty.");
@@ -57,7 +58,7 @@ internal static class CopyDefinition
         devices.Elements().Where(d => HostBound.Contains(d.Name.LocalName) || d.Name.LocalName == "memory" && (string?)d.Attribute("model") is "nvdimm" or "virtio-pmem").Remove();
         State(domain, devices, copy);
         Disks(devices, copy);
-        Interfaces(devices, copy, request.Networks, network);
+        Interfaces(devices, copy, request.Networks, network, [.. plugs]);
         // Guests learn a new number from the device when they are resumed.
         foreach (var cid in devices.Elements("vsock").Elements("cid")) cid.ReplaceAttributes(new XAttribute("auto", "yes"));
         devices.Elements("smartcard").Where(s => (string?)s.Attribute("mode") != "passthrough").Remove();
@@ -130,7 +131,7 @@ internal static class CopyDefinition
         if (!tuning.HasElements) tuning.Remove();
     }
 
-    private static void Interfaces(XElement devices, CopyMachine copy, IReadOnlyList<NetworkName> networks, Func<int, string> network)
+    private static void Interfaces(XElement devices, CopyMachine copy, IReadOnlyList<NetworkName> networks, Func<int, string> network, List<(string Mac, string Tap)> plugs)
     {
         foreach (var nic in devices.Elements("interface").ToList())
         {
@@ -155,6 +156,10 @@ internal static class CopyDefinition
             nic.Elements("ip").Remove();
             nic.Elements("route").Remove();
             nic.Add(new XElement("source", new XAttribute("network", network(index))));
+            var plug = plugs.FindIndex(p => string.Equals(p.Mac, mac, StringComparison.OrdinalIgnoreCase));
+            if (plug < 0) continue;
+            nic.Add(new XElement("target", new XAttribute("dev", plugs[plug].Tap)));
+            plugs.RemoveAt(plug);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Xml.Linq;
 using LibvirtSharp;
 using WeaveHypervisor.Drivers;
@@ -16,6 +15,7 @@ internal sealed partial class FenceKeeper
         var links = Links().ToHashSet();
         if (!IsThere(names) && !links.Contains(names.HostUplink) && !Enumerable.Range(0, fence.Networks.Count).Any(i => links.Contains(names.Bridge(i)))) return ["it is gone from the host"];
         var missing = new List<string>();
+        var taps = await TapsAsync(names, fence, stop);
         for (var i = 0; i < fence.Networks.Count; i++)
             if (!links.Contains(names.Bridge(i)) || !await IsActiveAsync(names.Network(i), stop)) missing.Add($"its network {names.Network(i)} is gone");
             else if (!HangsOn(names.HostLeg(i), names.Bridge(i))) missing.Add($"the gateway's link to network {names.Network(i)} is gone");
@@ -24,30 +24,17 @@ internal sealed partial class FenceKeeper
         else
         {
             if (!await HasRulesAsync([], names.HostTable, FenceRules.Host(names, record, fence.Uplink), stop)) missing.Add("its rules on the host are not what they should be");
+            if (!await HasGroupsAsync(names, record, fence, taps, stop)) missing.Add("the rules of its security groups are not what they should be");
             if (!IsThere(names)) missing.Add($"its gateway's namespace {names.Namespace} is gone");
             else if (!await HasRulesAsync(["ip", "netns", "exec", names.Namespace], "weave", FenceRules.Gateway(record, fence.Uplink), stop)) missing.Add("the rules of its gateway are not what they should be");
         }
         if (IsThere(names) && !new NameServer(names, Folder(fence.Tag)).Serves(fence)) missing.Add("its name server does not run");
-        foreach (var (machine, tap, bridge) in await TapsAsync(names, fence, stop))
+        foreach (var (machine, tap, bridge) in taps)
             if (links.Contains(bridge) && !HangsOn(tap, bridge)) missing.Add($"machine {machine} is not plugged into network {bridge}");
         return missing;
     }
 
     private static bool HangsOn(string link, string bridge) => Path.GetFileName(new FileInfo($"/sys/class/net/{link}/master").LinkTarget) == bridge;
-
-    /// <summary>The table has as many chains and rules as the text makes: somebody who takes rules away or flushes them leaves fewer.</summary>
-    private static async Task<bool> HasRulesAsync(string[] inside, string table, string text, CancellationToken stop)
-    {
-        string[] line = [.. inside, "nft", "-j", "list", "table", "ip", table];
-        var (exit, output, _, _) = await HostCommand.TryAsync(line[0], line[1..], null, stop);
-        if (exit != 0) return false;
-        using var document = JsonDocument.Parse(output);
-        var (chains, rules) = (0, 0);
-        foreach (var item in document.RootElement.GetProperty("nftables").EnumerateArray())
-            if (item.TryGetProperty("chain", out _)) chains++;
-            else if (item.TryGetProperty("rule", out _)) rules++;
-        return (chains, rules) == FenceRules.Count(text);
-    }
 
     private Task<bool> IsActiveAsync(string name, CancellationToken stop) => context.Host.CallAsync($"look at the network '{name}'", async connection =>
     {
@@ -63,9 +50,9 @@ internal sealed partial class FenceKeeper
     }, stop);
 
     /// <summary>Machines that ran while their network was taken away and made again have lost their plug.</summary>
-    private async Task PlugInAsync(FenceNames names, FenceSpec fence, CancellationToken stop)
+    private static async Task PlugInAsync(IReadOnlyList<(MachineName Machine, string Tap, string Bridge)> taps, CancellationToken stop)
     {
-        foreach (var (_, tap, bridge) in await TapsAsync(names, fence, stop))
+        foreach (var (_, tap, bridge) in taps)
             if (!HangsOn(tap, bridge)) await HostCommand.RunAsync("ip", ["link", "set", tap, "master", bridge, "up"], null, stop);
     }
 

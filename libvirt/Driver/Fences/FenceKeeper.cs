@@ -30,16 +30,17 @@ internal sealed partial class FenceKeeper(DriverContext context)
     {
         var names = Names(fence.Tag);
         var record = await RecordAsync(fence, stop);
+        var taps = await TapsAsync(names, fence, stop);
         // A namespace whose name is gone may live on in its name server, with the other ends of the links.
         if (!IsThere(names)) await ClearGatewayAsync(names, stop);
         // Each of the three needs nothing of the others, and most of their time is starting programs and waiting for libvirt.
         await Task.WhenAll(
             Task.WhenAll(Enumerable.Range(0, fence.Networks.Count).Select(i => EnsureNetworkAsync(names, i, fence, stop))),
             EnsureNamespaceAsync(names, stop),
-            HostCommand.RunAsync("nft", ["-f", "-"], FenceRules.Host(names, record, fence.Uplink), stop));
+            SetRulesAsync(names, record, fence, taps, stop));
         await EnsureLinksAsync(names, record, fence, stop);
         await new NameServer(names, Folder(fence.Tag)).EnsureAsync(fence, stop);
-        await PlugInAsync(names, fence, stop);
+        await PlugInAsync(taps, stop);
         return new(record.Addresses);
     }
 
@@ -54,7 +55,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
         // A libvirtd that died while it ended a network may have left its bridge, and rules for it, of which the next one knows nothing.
         foreach (var link in Links().Where(l => l.StartsWith(names.BridgePrefix, StringComparison.Ordinal))) await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop);
         await FirewallRemnants.ClearAsync(names.BridgePrefix, stop);
-        await HostCommand.RunAsync("nft", ["-f", "-"], $"table ip {names.HostTable}\ndelete table ip {names.HostTable}\n", stop);
+        await RemoveRulesAsync(names, stop);
         if (Directory.Exists(Folder(tag))) Directory.Delete(Folder(tag), recursive: true);
         if (Directory.Exists(Folders) && !Directory.EnumerateFileSystemEntries(Folders).Any()) TryRemoveFolders();
     }
@@ -82,7 +83,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
             using (network) Add(network.Name);
         if (Directory.Exists(Folders))
             foreach (var path in Directory.EnumerateDirectories(Folders)) if (FenceTag.TryCreate(Path.GetFileName(path), out var tag)) found.Add(tag);
-        foreach (var line in (await HostCommand.RunAsync("nft", ["list", "tables", "ip"], null, stop)).Split('\n')) Add(line.Split(' ')[^1].Trim());
+        foreach (var line in (await HostCommand.RunAsync("nft", ["list", "tables"], null, stop)).Split('\n')) Add(line.Split(' ')[^1].Trim());
         return [.. found];
 
         void Add(string name)
@@ -97,7 +98,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
     private string RecordPath(FenceTag tag) => Path.Combine(Folder(tag), RecordName);
 
     /// <summary>What is kept beside a fence; null where there is no such file.</summary>
-    private async Task<FenceRecord?> ReadRecordAsync(FenceTag tag, CancellationToken stop) =>
+    public async Task<FenceRecord?> ReadRecordAsync(FenceTag tag, CancellationToken stop) =>
         RecordPath(tag) is var path && File.Exists(path) ? JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord)! : null;
 
     private void TryRemoveFolders()
@@ -117,8 +118,12 @@ internal sealed partial class FenceKeeper(DriverContext context)
     {
         using (await _choosing.TakeAsync(stop))
         {
-            var subnet = await ReadRecordAsync(fence.Tag, stop) is { } kept ? kept.Subnet : await FreeSubnetAsync(fence.Tag, stop);
-            var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet)) { GatewayMacs = [.. fence.Networks.Select(n => n.GatewayMac?.ToLowerInvariant()).OfType<string>()] };
+            var kept = await ReadRecordAsync(fence.Tag, stop);
+            var subnet = kept?.Subnet ?? await FreeSubnetAsync(fence.Tag, stop);
+            var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet))
+            {
+                GatewayMacs = [.. fence.Networks.Select(n => n.GatewayMac?.ToLowerInvariant()).OfType<string>()], Plugs = GivePlugs(fence, kept?.Plugs ?? []),
+            };
             DurableFile.CreateDirectory(context.Options.Root, DriverPaths.FolderMode);
             DurableFile.CreateDirectory(Folders, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             DurableFile.CreateDirectory(Folder(fence.Tag), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);

@@ -9,7 +9,7 @@ internal sealed record FenceNames(string Prefix, FenceTag Tag)
     public string Namespace => $"{Prefix}-{Tag.Text}";
     public string NamespacePath => $"/run/netns/{Namespace}";
     public string HostUplink => $"wv{Tag.Text}u";
-    /// <summary>nft table of the fence on the host.</summary>
+    /// <summary>nft table of the fence on the host, of the family ip, and of the family bridge for its security groups.</summary>
     public string HostTable => $"{Prefix}_{Tag.Text}";
     public string Network(int index) => $"{Prefix}-{Tag.Text}-{index}";
     public string Bridge(int index) => $"wv{Tag.Text}n{index}";
@@ -18,7 +18,12 @@ internal sealed record FenceNames(string Prefix, FenceTag Tag)
     /// <summary>What the names of all bridges of the fence begin with.</summary>
     public string BridgePrefix => $"wv{Tag.Text}n";
     /// <summary>Host end of the gateway's leg in a bridge.</summary>
-    public string HostLeg(int index) => $"wv{Tag.Text}g{index}";
+    public string HostLeg(int index) => $"{HostLegPrefix}{index}";
+    public string HostLegPrefix => $"{LinkPrefix}g";
+    /// <summary>Host end of a machine's link. libvirt takes names that do not begin as its own do, and they are known before the machine runs.</summary>
+    public string Tap(int number) => $"{LinkPrefix}t{number}";
+    /// <summary>What the names of all links of the fence on the host begin with.</summary>
+    public string LinkPrefix => $"wv{Tag.Text}";
     /// <summary>Gateway's end of the leg.</summary>
     public static string Leg(int index) => $"leg{index}";
 

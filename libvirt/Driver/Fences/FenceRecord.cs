@@ -9,11 +9,17 @@ internal sealed record FenceRecord(FenceTag Tag, string Subnet, IReadOnlyList<Ma
 {
     /// <summary>MACs, in lower case, that legs of the gateway have by the environment's networks; none in records of before 2026-11-25.</summary>
     public IReadOnlyList<string> GatewayMacs { get; init; } = [];
+    /// <summary>Which link on the host each machine's interface gets when it is started; once given, a number stays with it. None in records of before 2026-11-30.</summary>
+    public IReadOnlyList<FencePlug> Plugs { get; init; } = [];
     public string HostAddress => Subnet + ".1";
     public string GatewayAddress => Subnet + ".2";
     /// <summary>Outer addresses begin here; a fence has at most 240.</summary>
     public const int FirstOuter = 10, LastOuter = 249;
 }
+
+/// <param name="Mac">Of the machine's interface, in lower case.</param>
+/// <param name="Number">Of <see cref="FenceNames.Tap"/>.</param>
+internal sealed record FencePlug(MachineName Machine, string Mac, int Number);
 
 [JsonSourceGenerationOptions(WriteIndented = true)]
 [JsonSerializable(typeof(FenceRecord))]

@@ -1,6 +1,7 @@
 using LibvirtSharp;
 using WeaveHypervisor.Disks;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Fences;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Inspecting;
@@ -36,6 +37,7 @@ internal sealed class HostInspector(DriverContext context)
         }
         Kernel(findings);
         Programs(findings);
+        await GroupsAsync(findings, stop);
         Confinement(findings);
         await StorageAsync(findings, stop);
         return new("QEMU/libvirt", version, details, findings);
@@ -115,6 +117,14 @@ internal sealed class HostInspector(DriverContext context)
         var missing = new[] { "ip", "nft", "iptables", "dnsmasq", "qemu-img" }.Where(p => !Installed(p)).ToList();
         findings.Add(missing.Count == 0 ? new(FindingLevel.Ok, "programs", "ip, nft, iptables, dnsmasq and qemu-img are installed.", null)
             : new(FindingLevel.Error, "programs", $"{string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not installed.", "Install iproute2, nftables, iptables, dnsmasq-base and qemu-utils."));
+    }
+
+    private static async Task GroupsAsync(List<Finding> findings, CancellationToken stop)
+    {
+        if (!Installed("nft")) return;
+        if (await FenceKeeper.RefuseGroupsAsync(stop) is { } reason)
+            findings.Add(new(FindingLevel.Warning, "security groups", $"This host refuses rules for bridges: weaves of environments with security groups cannot be made ({reason}).", "Use a kernel with nftables for bridges (CONFIG_NF_TABLES_BRIDGE; Debian's has it), and nft 1.0 or newer."));
+        else findings.Add(new(FindingLevel.Ok, "security groups", "The kernel takes rules for bridges: security groups are enforced in weaves.", null));
     }
 
     private static bool Installed(string program) =>

@@ -65,12 +65,13 @@ internal sealed class CopyStarter(DriverContext context, StateKeeper states, Fen
         var (memory, reason) = Method(copy);
         var clock = Stopwatch.StartNew();
         if (copy.Memory is { } image) context.Paths.RequireOurs(image.FlatPath);
-        var xml = CopyDefinition.Write(request, copy, context.Options, memory, index => fences.NetworkName(request.Tag, index));
+        var fence = await fences.ReadRecordAsync(request.Tag, stop);
+        var xml = CopyDefinition.Write(request, copy, context.Options, memory, index => fences.NetworkName(request.Tag, index), FenceKeeper.PlugsOf(fence, copy.Machine.Name));
         lock (made) made.Add(copy);
         states.Prepare(copy);
         var connection = await context.Host.OpenAsync(stop);
         using var domain = await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
-        await fences.SpareGatewayMacsAsync(request.Tag, copy.Blueprint, domain, stop);
+        await FenceKeeper.SpareGatewayMacsAsync(fence, copy.Blueprint, domain, stop);
         var create = clock.Elapsed;
         if (memory == CopyMemory.Shared) await LoadAsync(domain, copy, stop);
         else if (memory == CopyMemory.Whole) await LoadWholeAsync(domain, copy, stop);

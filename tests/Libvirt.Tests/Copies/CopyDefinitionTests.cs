@@ -10,7 +10,7 @@ public sealed class CopyDefinitionTests
 {
     private static readonly Guid Uuid = Guid.NewGuid();
 
-    private static XElement Copy(string devices = "", string more = "", MemoryImage? memory = null)
+    private static XElement Copy(string devices = "", string more = "", MemoryImage? memory = null, IReadOnlyList<(string, string)>? plugs = null)
     {
         var definition = $"""
             <domain type='qemu' id='7' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>prod-db</name><uuid>2a0f5d55-4f59-4a4e-9c4d-3a1f2f1d7c11</uuid><title>Production</title>
@@ -25,7 +25,7 @@ public sealed class CopyDefinitionTests
             Nics = [new("52:54:00:00:00:01", NetworkName.Parse("default"), [])],
         }, [new(VolumeName.Parse("vda"), "vda", new(LayerId.New(TimeProvider.System), "/var/lib/weave/layer.qcow2", DiskFormat.Qcow2, 1 << 20))], memory, RunState.Running);
         var request = new InstantiateRequest { Environment = EnvironmentId.Parse("shop"), Weave = WeaveId.Parse("past"), Tag = FenceTag.New(), Networks = [NetworkName.Parse("default")], Machines = [copy] };
-        return XElement.Parse(CopyDefinition.Write(request, copy, new LibvirtDriverOptions(), memory is null ? CopyMemory.None : CopyMemory.Shared, _ => "weave-net"));
+        return XElement.Parse(CopyDefinition.Write(request, copy, new LibvirtDriverOptions(), memory is null ? CopyMemory.None : CopyMemory.Shared, _ => "weave-net", plugs ?? []));
     }
 
     [Fact]
@@ -42,6 +42,16 @@ public sealed class CopyDefinitionTests
         Assert.Equal(("weave-net", "52:54:00:00:00:01", "virtio"), ((string)nic.Element("source")!.Attribute("network")!, (string)nic.Element("mac")!.Attribute("address")!, (string)nic.Element("model")!.Attribute("type")!));
         Assert.Equal((null, null), (nic.Element("target"), nic.Element("filterref")));
         Assert.Equal("pc-i440fx-7.2", (string)copy.Element("os")!.Element("type")!.Attribute("machine")!);
+    }
+
+    [Fact]
+    public void Its_links_on_the_host_have_the_names_that_its_fence_gave_them_also_where_two_have_one_MAC()
+    {
+        const string second = "<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/><target dev='tap7'/></interface>";
+        string Targets(params (string, string)[] plugs) =>
+            string.Join(' ', Copy(second, plugs: plugs).Descendants("interface").Select(i => (string?)i.Element("target")?.Attribute("dev") ?? "libvirt's"));
+        Assert.Equal("wv0a1b2c3dt4 wv0a1b2c3dt2", Targets(("52:54:00:00:00:01", "wv0a1b2c3dt4"), ("52:54:00:00:00:0b", "wv0a1b2c3dt3"), ("52:54:00:00:00:01", "wv0a1b2c3dt2")));
+        Assert.Equal("wv0a1b2c3dt4 libvirt's", Targets(("52:54:00:00:00:01", "wv0a1b2c3dt4")));
     }
 
     [Theory]

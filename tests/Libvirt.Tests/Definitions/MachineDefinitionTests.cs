@@ -97,7 +97,7 @@ public sealed class MachineDefinitionTests
             States = [.. StateKeeper.KindsOf(document).Select(k => new StateFile(k, $"/var/lib/weave/state.{k.ToString().ToLowerInvariant()}", 1))],
         };
         var request = new InstantiateRequest { Environment = EnvironmentId.Parse("shop"), Weave = WeaveId.Parse("past"), Tag = FenceTag.Parse("0a1b2c3d"), Networks = networks, Machines = [copy] };
-        var written = XElement.Parse(CopyDefinition.Write(request, copy, new LibvirtDriverOptions(), CopyMemory.None, i => $"weave-0a1b2c3d-{i}"));
+        var written = XElement.Parse(CopyDefinition.Write(request, copy, new LibvirtDriverOptions(), CopyMemory.None, i => $"weave-0a1b2c3d-{i}", [.. networks.Count == 0 ? [] : reading.Nics.Select((n, i) => (n.Mac, $"wv0a1b2c3dt{i}"))]));
         if (written.Element("genid") is { } generation)
         {
             Assert.NotEqual((string?)document.Root!.Element("genid"), generation.Value);
