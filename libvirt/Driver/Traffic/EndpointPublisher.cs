@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.Json;
@@ -9,7 +8,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt.Traffic;
 
 /// <summary>
-/// The published ports of this service: one nft table named by the prefix, whose maps say where each listening address and port leads. A change is one
+/// The published ports of this service: one nft table named by the prefix, whose maps say where each listening address and port leads (<see cref="PublishedRules"/>). A change is one
 /// transaction that replaces elements; connections that exist go on to where they went, because the kernel remembers their translation.
 /// </summary>
 internal sealed class EndpointPublisher(DriverContext context)
@@ -25,8 +24,8 @@ internal sealed class EndpointPublisher(DriverContext context)
         await _one.WaitAsync(stop);
         try
         {
-            var now = await ListAsync(stop);
-            await RefuseTakenAsync([.. endpoints.Where(e => now.All(n => Listen(n) != Listen(e)))], stop);
+            var now = await ReadAsync(stop);
+            await RefuseTakenAsync([.. endpoints.Where(e => now.Endpoints.All(n => Listen(n) != Listen(e)))], stop);
             if (endpoints.Count == 0)
             {
                 await HostCommand.RunAsync("nft", ["-f", "-"], $"table ip {Table}\ndelete table ip {Table}\n", stop);
@@ -39,7 +38,7 @@ internal sealed class EndpointPublisher(DriverContext context)
             await AcceptAsync(endpoints, stop, keepOld: true);
             await LocalnetAsync([.. devices.Where(d => d.Local).Select(d => d.Device)], stop);
             await File.WriteAllTextAsync("/proc/sys/net/ipv4/ip_forward", "1", stop);
-            await HostCommand.RunAsync("nft", ["-f", "-"], Rules(endpoints), stop);
+            await HostCommand.RunAsync("nft", ["-f", "-"], PublishedRules.Write(Table, endpoints, now.Chains), stop);
             await AcceptAsync(endpoints, stop);
         }
         finally
@@ -49,13 +48,13 @@ internal sealed class EndpointPublisher(DriverContext context)
     }
 
     /// <summary>
-    /// What is really published now, read back from the kernel: where rules were flushed nothing is, and an adopted machine's port is not where the accept ahead of libvirt's own rules is gone.
+    /// What is really published now, read back from the kernel: where rules were flushed nothing is, a port for some clients is not where theirs were, and an adopted machine's port is not where the accept ahead of
+    /// libvirt's own rules is gone.
     /// </summary>
     public async Task<IReadOnlyList<PublishedEndpoint>> ListWorkingAsync(CancellationToken stop)
     {
-        var (exit, output, _, _) = await HostCommand.TryAsync("nft", ["list", "table", "ip", Table], null, stop);
-        if (exit != 0 || output.Split("dnat ip to ").Length < 9) return [];
-        var found = await ListAsync(stop);
+        var table = await ReadAsync(stop);
+        var found = table.Endpoints.Where(e => !table.Broken.Contains(e.Id)).ToList();
         if (found.All(InFence)) return found;
         var (_, accepts, _, _) = await HostCommand.TryAsync("iptables", ["-w", "-S", "FORWARD"], null, stop);
         return [.. found.Where(e => InFence(e) || accepts.Split('\n').Any(l => l.Contains($"-d {e.TargetAddress}/32 ", StringComparison.Ordinal) && l.Contains($"--dport {e.TargetPort} ", StringComparison.Ordinal) && l.Contains(Accepts, StringComparison.Ordinal)))];
@@ -63,64 +62,11 @@ internal sealed class EndpointPublisher(DriverContext context)
 
     private static bool InFence(PublishedEndpoint endpoint) => endpoint.TargetAddress.StartsWith("100.", StringComparison.Ordinal);
 
-    /// <summary>The elements of the maps, whether or not rules use them.</summary>
-    public async Task<IReadOnlyList<PublishedEndpoint>> ListAsync(CancellationToken stop)
+    private async Task<PublishedRules.Found> ReadAsync(CancellationToken stop)
     {
         var (exit, output, error, _) = await HostCommand.TryAsync("nft", ["-j", "list", "table", "ip", Table], null, stop);
-        if (exit != 0) return error.Contains("No such file", StringComparison.Ordinal) ? [] : throw new WeaveException(Fault.Internal, $"nft cannot list the table {Table}: {error.Trim()}");
-        var found = new List<PublishedEndpoint>();
-        using var document = JsonDocument.Parse(output);
-        foreach (var item in document.RootElement.GetProperty("nftables").EnumerateArray())
-        {
-            if (!item.TryGetProperty("map", out var map) || !map.TryGetProperty("elem", out var elements)) continue;
-            var name = map.GetProperty("name").GetString()!;
-            var protocol = name.StartsWith("udp", StringComparison.Ordinal) ? RouteProtocol.Udp : RouteProtocol.Tcp;
-            foreach (var element in elements.EnumerateArray())
-            {
-                var key = element[0];
-                string? comment = null;
-                if (key.ValueKind == JsonValueKind.Object && key.TryGetProperty("elem", out var inner))
-                {
-                    comment = inner.TryGetProperty("comment", out var text) ? text.GetString() : null;
-                    key = inner.GetProperty("val");
-                }
-                var listen = key.ValueKind == JsonValueKind.Object ? [.. key.GetProperty("concat").EnumerateArray()] : new[] { key };
-                var target = element[1].GetProperty("concat");
-                if (!RouteId.TryCreate(comment, out var id)) continue;
-                found.Add(new(id, protocol, listen.Length == 2 ? listen[0].GetString()! : "0.0.0.0", listen[^1].GetInt32(), target[0].GetString()!, target[1].GetInt32()));
-            }
-        }
-        return found;
-    }
-
-    private string Rules(IReadOnlyList<PublishedEndpoint> endpoints)
-    {
-        var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"table ip {Table} {{\n");
-        foreach (var protocol in new[] { "tcp", "udp" })
-            text.Append($" map {protocol}_at {{ type ipv4_addr . inet_service : ipv4_addr . inet_service; }}\n map {protocol}_any {{ type inet_service : ipv4_addr . inet_service; }}\n");
-        text.Append(" chain guard { type filter hook prerouting priority raw; }\n chain arrive { type nat hook prerouting priority dstnat - 5; }\n");
-        text.Append(" chain local { type nat hook output priority -105; }\n chain leave { type nat hook postrouting priority srcnat - 5; }\n}\n");
-        foreach (var chain in new[] { "guard", "arrive", "local", "leave" }) text.Append($"flush chain ip {Table} {chain}\n");
-        foreach (var map in new[] { "tcp_at", "tcp_any", "udp_at", "udp_any" }) text.Append($"flush map ip {Table} {map}\n");
-        // With route_localnet an address of the loopback net could be asked for from outside; nobody may.
-        text.Append($"add rule ip {Table} guard iifname != \"lo\" ip daddr 127.0.0.0/8 drop\n");
-        foreach (var chain in new[] { "arrive", "local" })
-            foreach (var protocol in new[] { "tcp", "udp" })
-            {
-                text.Append($"add rule ip {Table} {chain} dnat ip to ip daddr . {protocol} dport map @{protocol}_at\n");
-                text.Append($"add rule ip {Table} {chain} fib daddr type local dnat ip to {protocol} dport map @{protocol}_any\n");
-            }
-        // An answer to a loopback address would never leave the machine that gives it.
-        text.Append($"add rule ip {Table} leave ct status dnat ip saddr 127.0.0.0/8 masquerade\n");
-        foreach (var e in endpoints)
-        {
-            var protocol = e.Protocol == RouteProtocol.Udp ? "udp" : "tcp";
-            text.Append(e.ListenAddress == "0.0.0.0"
-                ? string.Create(CultureInfo.InvariantCulture, $"add element ip {Table} {protocol}_any {{ {e.ListenPort} comment \"{e.Id}\" : {e.TargetAddress} . {e.TargetPort} }}\n")
-                : string.Create(CultureInfo.InvariantCulture, $"add element ip {Table} {protocol}_at {{ {e.ListenAddress} . {e.ListenPort} comment \"{e.Id}\" : {e.TargetAddress} . {e.TargetPort} }}\n"));
-        }
-        return text.ToString();
+        if (exit == 0) return PublishedRules.Read(output);
+        return error.Contains("No such file", StringComparison.Ordinal) ? new([], new HashSet<RouteId>(), []) : throw new WeaveException(Fault.Internal, $"nft cannot list the table {Table}: {error.Trim()}");
     }
 
     private static (RouteProtocol, string, int) Listen(PublishedEndpoint e) => (e.Protocol, e.ListenAddress, e.ListenPort);
@@ -131,6 +77,11 @@ internal sealed class EndpointPublisher(DriverContext context)
             if (!IPAddress.TryParse(address, out var ip) || ip.ToString() != address || ip.AddressFamily != System.Net.Sockets.AddressFamily.InterNetwork)
                 throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(address)} is no IPv4 address.");
         if (endpoint.ListenPort is < 1 or > 65535 || endpoint.TargetPort is < 1 or > 65535) throw new WeaveException(Fault.InvalidRequest, $"Route {endpoint.Id} has no valid port.");
+        if (endpoint.Sources is not { Length: > 0 } sources) return;
+        // What is read back is told from this text: it has one form.
+        var parsed = sources.Split(',').Select(s => RulePrefix.TryParse(s, out var prefix) ? prefix : (RulePrefix?)null).ToList();
+        if (parsed.Contains(null) || new AccessPolicy { Sources = [.. parsed.OfType<RulePrefix>()] }.ToString() != sources)
+            throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(sources)} are no sources of a published port.", "Give IPv4 prefixes, ascending, each once, joined by commas.");
     }
 
     /// <summary>Refuses ports on which a program of the host listens, or that another table of our form publishes.</summary>
@@ -146,10 +97,11 @@ internal sealed class EndpointPublisher(DriverContext context)
         {
             if (!item.TryGetProperty("map", out var map) || map.GetProperty("table").GetString() is not { } table || table == Table) continue;
             var name = map.GetProperty("name").GetString()!;
-            if (name is not ("tcp_at" or "tcp_any" or "udp_at" or "udp_any")) continue;
+            var mine = fresh.Where(e => PublishedRules.IsPorts(name, e.Protocol)).ToList();
+            if (mine.Count == 0) continue;
             var text = await HostCommand.RunAsync("nft", ["list", "map", "ip", table, name], null, stop);
-            foreach (var e in fresh.Where(e => name.StartsWith(e.Protocol == RouteProtocol.Udp ? "udp" : "tcp", StringComparison.Ordinal)))
-                if (text.Contains($"{(name.EndsWith("any", StringComparison.Ordinal) ? "" : e.ListenAddress + " . ")}{e.ListenPort} ", StringComparison.Ordinal))
+            foreach (var e in mine)
+                if (text.Contains($"{(name.Contains("_any", StringComparison.Ordinal) ? "" : e.ListenAddress + " . ")}{e.ListenPort} ", StringComparison.Ordinal))
                     throw new WeaveException(Fault.Conflict, $"{e.ListenAddress}:{e.ListenPort} is published already, by the service '{table}'.", "Choose another port.", holders: [table]);
         }
     }

@@ -48,10 +48,10 @@ internal sealed partial class NetworkSpace(string name)
 
     public Socket Tcp(AddressFamily family = AddressFamily.InterNetwork) => In(() => new Socket(family, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true });
 
-    public Socket Udp(int port = 0) => In(() =>
+    public Socket Udp(int port = 0, IPAddress? address = null) => In(() =>
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
-        socket.Bind(new IPEndPoint(IPAddress.Any, port));
+        socket.Bind(new IPEndPoint(address ?? IPAddress.Any, port));
         return socket;
     });
 
