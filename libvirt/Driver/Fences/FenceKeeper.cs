@@ -142,7 +142,9 @@ internal sealed partial class FenceKeeper(DriverContext context)
         return [.. inner.Select((a, i) => new MachineAddress(a.Name, a.Mac, Checked(a.Address), string.Create(CultureInfo.InvariantCulture, $"{subnet}.{FenceRecord.FirstOuter + i}")))];
     }
 
-    private static string Checked(string address) => IPAddress.TryParse(address, out var ip) && ip.ToString() == address && ip.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? address
+    internal static bool IsAddress(string address) => IPAddress.TryParse(address, out var ip) && ip.ToString() == address && ip.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork;
+
+    internal static string Checked(string address) => IsAddress(address) ? address
         : throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(address)} is no IPv4 address.");
 
     /// <summary>A /24 of 100.64.0.0/10 that no interface of the host and no other fence uses; the search begins at a place that the tag decides.</summary>

@@ -26,7 +26,7 @@ internal sealed class GroupRules
     private readonly FenceNames _names;
     private readonly FenceSpec _fence;
     private readonly StringBuilder _text = new();
-    /// <summary>Addresses that belong to one machine alone.</summary>
+    /// <summary>Addresses that belong to one machine alone, and are ones: what a guest's agent said of its own has no place in a rule otherwise.</summary>
     private readonly Dictionary<string, MachineName> _owners;
     private readonly IReadOnlyList<FencePlug> _plugs;
     private readonly IReadOnlyList<(MachineName Machine, int Index)> _links;
@@ -70,7 +70,7 @@ internal sealed class GroupRules
         (_names, _fence, _plugs) = (names, fence, plugs);
         _grouped = [.. fence.Machines.Select(m => m.Name).Where(m => fence.Groups.Any(g => g.Machines.Contains(m)))];
         _limited = [.. _grouped.Where(m => fence.Groups.Any(g => g.Machines.Contains(m) && g.Rules.Any(r => r.Direction == RuleDirection.Out)))];
-        _owners = fence.Machines.SelectMany(m => m.Nics.SelectMany(n => n.Addresses).Distinct().Select(a => (Address: a, m.Name))).GroupBy(a => a.Address).Where(g => g.Count() == 1).ToDictionary(g => g.Key, g => g.Single().Name);
+        _owners = fence.Machines.SelectMany(m => m.Nics.SelectMany(n => n.Addresses).Where(FenceKeeper.IsAddress).Distinct().Select(a => (Address: a, m.Name))).GroupBy(a => a.Address).Where(g => g.Count() == 1).ToDictionary(g => g.Key, g => g.Single().Name);
         _links = [];
         Mark = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Write(""))))[..16];
         _links = links;
@@ -100,7 +100,7 @@ internal sealed class GroupRules
         Set("grouped", "ifname", Taps(_grouped.Contains));
         Set("limited", "ifname", Taps(_limited.Contains));
         Set("addresses", "ipv4_addr", Addresses(_grouped.Contains));
-        Set("gateways", "ifname . ipv4_addr", _fence.Networks.Select((n, i) => (n.Gateway, Leg: _names.HostLeg(i))).Where(n => n.Gateway is not null).Select(n => $"\"{n.Leg}\" . {n.Gateway}"));
+        Set("gateways", "ifname . ipv4_addr", _fence.Networks.Select((n, i) => (n.Gateway, Leg: _names.HostLeg(i))).Where(n => n.Gateway is not null).Select(n => $"\"{n.Leg}\" . {FenceKeeper.Checked(n.Gateway!)}"));
         Set("networks", "ipv4_addr; flags interval", Networks());
         Links("links", _ => true);
         Links("grouped_links", _grouped.Contains);
