@@ -60,7 +60,7 @@ public sealed class GroupInspectionTests
     {
         await using var world = await FenceWorld.NewAsync(Stop);
         var dead = world.Names with { Tag = FenceTag.New() };
-        await NftAsync($"table bridge {dead.HostTable} {{ chain forward {{ type filter hook forward priority filter; }} }}");
+        await NftAsync($"table bridge {dead.HostTable} {{ chain forward {{ type filter hook forward priority filter; }}; }}");
         try
         {
             var left = Assert.Single((await world.Driver.ListOwnedAsync(Stop)).Things, t => t.Kind == OwnedKind.Fence && t.Key == dead.Tag.Text);

@@ -13,7 +13,7 @@ public sealed class GroupTextTests
     private static readonly FenceNames Names = new("weave", Tag);
 
     /// <summary>Three machines on two networks, one of them on both.</summary>
-    private static FenceSpec Spec(params SecurityGroup[] groups) => new()
+    internal static FenceSpec Spec(params SecurityGroup[] groups) => new()
     {
         Tag = Tag, Environment = EnvironmentId.Parse("shop"), Weave = WeaveId.Parse("past"), Groups = groups,
         Networks = [new() { Name = NetworkName.Parse("front"), Gateway = "10.1.0.1", PrefixLength = 24 }, new() { Name = NetworkName.Parse("back"), Gateway = "10.2.0.1", PrefixLength = 16 }, new() { Name = NetworkName.Parse("lone") }],
