@@ -63,14 +63,15 @@ internal sealed partial class FenceKeeper
     private static async Task<bool> HasRulesAsync(string[] inside, string table, string text, CancellationToken stop) =>
         await ReadTableAsync(inside, "ip", table, stop) is { } found && (found.Chains, found.Rules) == FenceRules.Count(text);
 
-    /// <summary>The table of the security groups is the one of these groups, whole, and knows every plug.</summary>
+    /// <summary>The table of the security groups is the one of these groups, whole, and knows every plug; or there is none to be, and none.</summary>
     private static async Task<bool> HasGroupsAsync(FenceNames names, FenceRecord record, FenceSpec fence, IReadOnlyList<(MachineName Machine, string Tap, string Bridge)> taps, CancellationToken stop)
     {
-        // The change that takes the last group away takes the table, too; to look for one costs a program for each fence.
-        if (!GroupRules.Wanted(fence)) return true;
+        var wanted = GroupRules.Wanted(fence);
+        if (!record.Grouped) return !wanted;
+        var found = await ReadTableAsync([], "bridge", names.HostTable, stop);
+        if (!wanted || found is null) return !wanted && found is null;
         var groups = Groups(names, record, fence, taps);
-        return await ReadTableAsync([], "bridge", names.HostTable, stop) is { } found && (found.Chains, found.Rules, found.Elements) == groups.Count && found.Comments.Contains(groups.Mark)
-            && Strange(names, record, taps).All(t => found.Links.Contains(t.Tap));
+        return (found.Chains, found.Rules, found.Elements) == groups.Count && found.Comments.Contains(groups.Mark) && Strange(names, record, taps).All(t => found.Links.Contains(t.Tap));
     }
 
     /// <param name="Elements">Of sets that hold no links by number and that frames do not change.</param>

@@ -123,6 +123,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
             var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet))
             {
                 GatewayMacs = [.. fence.Networks.Select(n => n.GatewayMac?.ToLowerInvariant()).OfType<string>()], Plugs = GivePlugs(fence, kept?.Plugs ?? []),
+                Grouped = GroupRules.Wanted(fence) || kept is { Grouped: true },
             };
             DurableFile.CreateDirectory(context.Options.Root, DriverPaths.FolderMode);
             DurableFile.CreateDirectory(Folders, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);

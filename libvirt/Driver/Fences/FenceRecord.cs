@@ -11,6 +11,8 @@ internal sealed record FenceRecord(FenceTag Tag, string Subnet, IReadOnlyList<Ma
     public IReadOnlyList<string> GatewayMacs { get; init; } = [];
     /// <summary>Which link on the host each machine's interface gets when it is started; once given, a number stays with it. None in records of before 2026-11-30.</summary>
     public IReadOnlyList<FencePlug> Plugs { get; init; } = [];
+    /// <summary>The fence has or had security groups: only such a one is asked for their table.</summary>
+    public bool Grouped { get; init; }
     public string HostAddress => Subnet + ".1";
     public string GatewayAddress => Subnet + ".2";
     /// <summary>Outer addresses begin here; a fence has at most 240.</summary>

@@ -48,7 +48,10 @@ public sealed class GroupInspectionTests
         Assert.False(await HasTableAsync(world.Names));
         await world.MakeAsync(Stop, Group("shut", "db"));
         Assert.True(await HasTableAsync(world.Names));
-        await world.MakeAsync(Stop, Group("empty", "", "in any from any"));
+        var empty = world.Spec with { Groups = [Group("empty", "", "in any from any")] };
+        Assert.Contains("the rules of its security groups are not what they should be", await world.Driver.InspectFenceAsync(empty, Stop));
+        await world.Driver.MakeFenceAsync(empty, Stop);
+        Assert.Empty(await world.Driver.InspectFenceAsync(empty, Stop));
         Assert.False(await HasTableAsync(world.Names));
         await world.MakeAsync(Stop, Group("shut", "db"));
         for (var twice = 0; twice < 2; twice++) await world.Driver.RetireFenceAsync(world.Tag, Stop);
