@@ -40,7 +40,7 @@ public sealed record MachineShape
     /// <summary>Where Vagrant made it: the folder of its Vagrantfile; null where it did not.</summary>
     public string? VagrantFolder { get; init; }
     /// <summary>What of the machine cannot be told, a phrase each.</summary>
-    public IReadOnlyList<string> NotCarried { get; init; } = [];
+    public IReadOnlyList<string> NotCarried { get; init => field = value ?? []; } = [];
 }
 
 /// <param name="Bus">libvirt's name: virtio, sata, scsi, ide, usb.</param>

@@ -19,7 +19,7 @@ public sealed record CaptureRequest
 public sealed record CaptureMachine(MachineRef Machine, bool Exists, IReadOnlyList<CaptureVolume> Volumes, string FlatPath, string DeviceStatePath, MemoryImage? Base = null, MemoryImage? Newest = null)
 {
     /// <summary>The kinds of state that the machine keeps, each with the path that its copy of the instant gets.</summary>
-    public IReadOnlyList<CaptureState> States { get; init; } = [];
+    public IReadOnlyList<CaptureState> States { get; init => field = value ?? []; } = [];
 }
 
 /// <param name="Own">The file of a copy of ours; null for an adopted machine, whose definition names its file.</param>
@@ -39,7 +39,7 @@ public sealed record CaptureResult(DateTimeOffset At, Consistency Consistency, T
 public sealed record CapturedMachine(MachineName Name, RunState RunState, MemoryImage? Memory, string Method, string? Reason, TimeSpan Pause, IReadOnlyList<NicBlueprint> Nics)
 {
     /// <summary>State files of the instant. Missing: the machine had none yet, because it never ran.</summary>
-    public IReadOnlyList<StateFile> States { get; init; } = [];
+    public IReadOnlyList<StateFile> States { get; init => field = value ?? []; } = [];
     /// <summary>Null where it was not asked for.</summary>
     public Quiescing? Quiescing { get; init; }
 }
@@ -117,7 +117,7 @@ public sealed record FoldRequest
     /// <summary>The layer right above <see cref="Layer"/> in the machine's chain; null for its head, and without a machine.</summary>
     public LayerRef? Above { get; init; }
     /// <summary>All other layers that stand on <see cref="Layer"/>; no running machine has them open.</summary>
-    public IReadOnlyList<LayerRef> Others { get; init; } = [];
+    public IReadOnlyList<LayerRef> Others { get; init => field = value ?? []; } = [];
     /// <summary>The adopted machine of the same volume, running or not: its stored definition, which may name files of its chain, is made to name the head alone.</summary>
     public MachineRef? Defined { get; init; }
     /// <summary>Its device; null without it.</summary>

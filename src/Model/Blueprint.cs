@@ -7,11 +7,11 @@ namespace WeaveHypervisor.Model;
 public sealed record EnvironmentBlueprint
 {
     public const int CurrentSchema = 1;
-    public int Schema { get; init; } = CurrentSchema;
+    // The first schema is 1: what says nothing is of that, also when there is a newer one.
+    public int Schema { get; init => field = value == 0 ? 1 : value; } = CurrentSchema;
     public required IReadOnlyList<MachineBlueprint> Machines { get; init; }
     public required IReadOnlyList<NetworkBlueprint> Networks { get; init; }
     /// <summary>Security groups and the access policy: what `main` has now, or a snapshot had then, or a weave has. Nothing in documents of before 2026-11-30.</summary>
-    // A document without it gives null to whoever reads it by generated code, whatever the default is.
     public EnvironmentRules Rules { get; init => field = value ?? EnvironmentRules.None; } = EnvironmentRules.None;
 
     /// <summary>The machine of that name; <see cref="Fault.NotFound"/> with the names there are.</summary>
@@ -30,7 +30,7 @@ public sealed record MachineBlueprint
     public required IReadOnlyList<VolumeBlueprint> Volumes { get; init; }
     public required IReadOnlyList<NicBlueprint> Nics { get; init; }
     /// <summary>What state the machine keeps beside its disks.</summary>
-    public IReadOnlyList<StateKind> States { get; init; } = [];
+    public IReadOnlyList<StateKind> States { get; init => field = value ?? []; } = [];
     /// <summary>Null where a copy with memory can be made; otherwise why not (host devices, shared folders…).</summary>
     public string? MemoryRefusal { get; init; }
 }
@@ -64,9 +64,11 @@ public sealed record NetworkBlueprint
     /// <summary>First and last address that DHCP gives out freely; null where there are only fixed entries.</summary>
     public string? DhcpStart { get; init; }
     public string? DhcpEnd { get; init; }
-    public int LeaseSeconds { get; init; } = 3600;
+    /// <summary>Of what DHCP gives out; 0 is no length, and taken for the default.</summary>
+    public int LeaseSeconds { get; init => field = value == 0 ? DefaultLease : value; } = DefaultLease;
+    private const int DefaultLease = 3600;
     /// <summary>Fixed DHCP entries, and names for DNS.</summary>
-    public IReadOnlyList<HostEntry> Hosts { get; init; } = [];
+    public IReadOnlyList<HostEntry> Hosts { get; init => field = value ?? []; } = [];
     /// <summary>Maximum transmission unit in bytes; 0 for the default.</summary>
     public int Mtu { get; init; }
 }

@@ -50,16 +50,16 @@ public sealed record Weave
     public required IReadOnlyList<WeaveMachine> Machines { get; init; }
     public UplinkMode Uplink { get; init; }
     /// <summary>Host addresses at which the machines are reached; empty before the fence is made.</summary>
-    public IReadOnlyList<MachineAddress> Addresses { get; init; } = [];
+    public IReadOnlyList<MachineAddress> Addresses { get; init => field = value ?? []; } = [];
     public DateTimeOffset? ExpiresAt { get; init; }
     /// <summary>What a foreign hand changed, found by the last look; empty where nothing.</summary>
-    public IReadOnlyList<Drift> Drift { get; init; } = [];
+    public IReadOnlyList<Drift> Drift { get; init => field = value ?? []; } = [];
 
     /// <summary>The snapshot that this weave was revived from to be tried, for the length of one operation only; null for every other weave. It is nobody's to use.</summary>
     public SnapshotId? Verifies { get; init; }
 
     /// <summary>What volumes stood on before they were synced: at most one layer of each volume, kept so that the sync can be taken back.</summary>
-    public IReadOnlyList<KeptHead> Kept { get; init; } = [];
+    public IReadOnlyList<KeptHead> Kept { get; init => field = value ?? []; } = [];
 
     public bool IsMain => Id == Main;
 
@@ -78,7 +78,7 @@ public sealed record WeaveMachine
     public required Guid Uuid { get; init; }
     public required IReadOnlyList<VolumeHead> Heads { get; init; }
     /// <summary>State files of a copy's own. Empty for adopted machines, whose files are the user's.</summary>
-    public IReadOnlyList<StateFile> States { get; init; } = [];
+    public IReadOnlyList<StateFile> States { get; init => field = value ?? []; } = [];
     public RunState RunState { get; init; }
     /// <summary>How it was last started, for people: "memory shared", "whole stream: hugepages", "booted: …".</summary>
     public string? StartedBy { get; init; }
@@ -145,7 +145,7 @@ public sealed record Verification
     /// <summary>From the beginning of the start to the first reply; null where none came, none was asked for, or the service was started anew in between.</summary>
     public TimeSpan? FirstReply { get; init; }
     /// <summary>How each machine came back; empty where it did not come to that.</summary>
-    public IReadOnlyList<VerifiedMachine> Machines { get; init; } = [];
+    public IReadOnlyList<VerifiedMachine> Machines { get; init => field = value ?? []; } = [];
 }
 
 /// <param name="Method">How its memory came back: "shared", "whole", "boot", "kept" or "off".</param>
@@ -162,7 +162,7 @@ public sealed record SnapshotMachine
     public required IReadOnlyList<VolumeHead> Frozen { get; init; }
     public MemoryImage? Memory { get; init; }
     /// <summary>Copies of the machine's state files as they were at the instant; a kind that had no file yet is missing.</summary>
-    public IReadOnlyList<StateFile> States { get; init; } = [];
+    public IReadOnlyList<StateFile> States { get; init => field = value ?? []; } = [];
     /// <summary>How the memory was captured: "background", "live", "private", "suspended", "disk", or "off".</summary>
     public required string Method { get; init; }
     /// <summary>Why a better method was not used, or null.</summary>

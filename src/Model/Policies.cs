@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace WeaveHypervisor.Model;
 
 /// <summary>
@@ -14,6 +16,8 @@ public sealed record SnapshotPolicy
     /// <summary>1 second to 31 days.</summary>
     public required TimeSpan Every { get; init; }
     /// <summary>False: disks only.</summary>
+    // Every document has it since there are policies. Generated code gives an init-only member false where it is left out, which cannot be told from one that was set to it.
+    [JsonRequired]
     public bool Memory { get; init; } = true;
     /// <summary>Ask guest agents to freeze file systems first, in machines whose memory is not captured.</summary>
     public bool Quiesce { get; init; }

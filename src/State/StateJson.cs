@@ -7,7 +7,10 @@ using WeaveHypervisor.Weaving.Access;
 
 namespace WeaveHypervisor.State;
 
-/// <summary>The documents in the database. Members are only ever added.</summary>
+/// <summary>
+/// The documents in the database. Members are only ever added, and none that is required. Generated code gives an init-only member null or zero where a document says nothing of it, whatever its
+/// default: so one that must not be null replaces it itself (<c>init => field = value ?? []</c>).
+/// </summary>
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(ManagedEnvironment))]
 [JsonSerializable(typeof(Weave))]

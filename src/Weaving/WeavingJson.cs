@@ -15,7 +15,7 @@ using WeaveHypervisor.Weaving.Volumes;
 
 namespace WeaveHypervisor.Weaving;
 
-/// <summary>JSON of plans and results, as the journal stores them. Members are only ever added: a newer service reads what an older one wrote.</summary>
+/// <summary>JSON of plans and results, as the journal stores them. Members are only ever added, with a default as <c>StateJson</c> says: a newer service reads what an older one wrote.</summary>
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(AdoptPlan))]
 [JsonSerializable(typeof(AdoptResult))]

@@ -32,21 +32,22 @@ public sealed record CapabilityRecord
 {
     /// <summary>Of this document.</summary>
     public const int CurrentSchema = 1;
-    public int Schema { get; init; } = CurrentSchema;
+    // The first schema is 1: what says nothing is of that, also when there is a newer one.
+    public int Schema { get; init => field = value == 0 ? 1 : value; } = CurrentSchema;
 
     /// <summary>When the self-test ran; null: it did not.</summary>
     public DateTimeOffset? TestedAt { get; init; }
 
     /// <summary>The host's build that it ran on ("20348"); another one needs another test. Empty where nobody asked.</summary>
-    public string Build { get; init; } = "";
+    public string Build { get; init => field = value ?? ""; } = "";
 
     /// <summary>Routes by which a copy was seen to resume from memory on other disks.</summary>
-    public IReadOnlyList<CaptureRoute> Resumes { get; init; } = [];
+    public IReadOnlyList<CaptureRoute> Resumes { get; init => field = value ?? []; } = [];
 
     /// <summary>
     /// Those of <see cref="Resumes"/> by which a guest was heard to go on with a counter that it has in memory alone. That the others resume rests on what the host says: EnabledState 6 after the import, JobType 15 of the start.
     /// </summary>
-    public IReadOnlyList<CaptureRoute> Proven { get; init; } = [];
+    public IReadOnlyList<CaptureRoute> Proven { get; init => field = value ?? []; } = [];
 
     /// <summary>A paused machine can be saved.</summary>
     public bool SavesPaused { get; init; }
@@ -69,7 +70,7 @@ public sealed record CapabilityRecord
     public bool KeepsIdentity { get; init; }
 
     /// <summary>All that was asked, in its order, with what was seen: for people. Nothing is decided by it.</summary>
-    public IReadOnlyList<TrialAnswer> Answers { get; init; } = [];
+    public IReadOnlyList<TrialAnswer> Answers { get; init => field = value ?? []; } = [];
 
     /// <summary>All routes, the one that costs least first.</summary>
     public static IReadOnlyList<CaptureRoute> Preferred { get; } = [CaptureRoute.Live, CaptureRoute.Files, CaptureRoute.Saved, CaptureRoute.Flat];

@@ -8,9 +8,9 @@ namespace WeaveHypervisor.Libvirt.Fences;
 internal sealed record FenceRecord(FenceTag Tag, string Subnet, IReadOnlyList<MachineAddress> Addresses)
 {
     /// <summary>MACs, in lower case, that legs of the gateway have by the environment's networks; none in records of before 2026-11-25.</summary>
-    public IReadOnlyList<string> GatewayMacs { get; init; } = [];
+    public IReadOnlyList<string> GatewayMacs { get; init => field = value ?? []; } = [];
     /// <summary>Which link on the host each machine's interface gets when it is started; once given, a number stays with it. None in records of before 2026-11-30.</summary>
-    public IReadOnlyList<FencePlug> Plugs { get; init; } = [];
+    public IReadOnlyList<FencePlug> Plugs { get; init => field = value ?? []; } = [];
     /// <summary>The fence has or had security groups: only such a one is asked for their table.</summary>
     public bool Grouped { get; init; }
     public string HostAddress => Subnet + ".1";

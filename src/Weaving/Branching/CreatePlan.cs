@@ -35,7 +35,7 @@ internal sealed class CreatePlan : ICaptures
 /// <summary>A copy with all its ids, chosen before anything is made.</summary>
 internal sealed record PlannedMachine(MachineName Name, string HypervisorName, Guid Uuid, IReadOnlyList<PlannedLayer> Layers)
 {
-    public IReadOnlyList<PlannedState> States { get; init; } = [];
+    public IReadOnlyList<PlannedState> States { get; init => field = value ?? []; } = [];
 }
 
 /// <param name="From">The captured file that it begins as; null: the hypervisor makes a fresh one.</param>

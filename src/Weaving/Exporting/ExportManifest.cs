@@ -33,7 +33,7 @@ internal sealed record ExportManifest
     /// <summary>For people, a sentence each without a full stop.</summary>
     public required IReadOnlyList<string> NotCarried { get; init; }
     /// <summary>The other files of the folder.</summary>
-    public IReadOnlyList<ExportedFile> Files { get; init; } = [];
+    public IReadOnlyList<ExportedFile> Files { get; init => field = value ?? []; } = [];
 
     /// <summary>First part of the names that the Vagrantfile gives on its host.</summary>
     [JsonIgnore]
