@@ -53,9 +53,9 @@ public sealed record FindingView(string Level, string Subject, string Text, stri
 public sealed record DoctorView(string Hypervisor, string Version, IReadOnlyDictionary<string, string> Details, IReadOnlyList<FindingView> Findings, IReadOnlyList<string> Repaired)
 {
     /// <summary>What a repair would do; empty after one.</summary>
-    public IReadOnlyList<string> Repairable { get; init; } = [];
+    public IReadOnlyList<string> Repairable { get; init => field = value ?? []; } = [];
     /// <summary>Environments that were not compared, because operations are at work there.</summary>
-    public IReadOnlyList<string> Busy { get; init; } = [];
+    public IReadOnlyList<string> Busy { get; init => field = value ?? []; } = [];
 }
 
 public sealed record VersionView(string Product, string Version, string Driver);

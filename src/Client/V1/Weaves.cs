@@ -39,7 +39,7 @@ public sealed record WeaveView
     /// <summary>What something else changed; empty where nothing.</summary>
     public required IReadOnlyList<DriftView> Drift { get; init; }
     /// <summary>Syncs of its volumes that can be taken back; each keeps the layer of before. Their sizes are in the list of syncs.</summary>
-    public IReadOnlyList<KeptSyncView> Kept { get; init; } = [];
+    public IReadOnlyList<KeptSyncView> Kept { get; init => field = value ?? []; } = [];
     /// <summary>Null where it has no rules.</summary>
     public RulesSummaryView? Rules { get; init; }
 }
