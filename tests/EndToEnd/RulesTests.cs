@@ -35,19 +35,19 @@ public sealed class RulesTests(LabWorld lab)
         // Rules of the originals are recorded; what guards them is not ours.
         foreach (var (weave, url, open) in new[] { ("main", LabWorld.MainWeb, true), ("then", then, true), ("today", today, false) })
         {
-            Assert.Equal((weave, open), (weave, (await HeardAsync(url)).StartsWith("db ", StringComparison.Ordinal)));
-            Assert.Equal((weave, weave == "then" ? 0 : 6), (weave, (await lab.TryWeaveAsync("rules", "check", LabWorld.Environment, "--weave", weave, "--from", "web", "--to", "db", "tcp/7")).Exit));
+            Assert.Equal((weave, open), (weave, (await HeardAsync(url)).StartsWith("HTTP", StringComparison.Ordinal)));
+            Assert.Equal((weave, weave == "then" ? 0 : 6), (weave, (await lab.TryWeaveAsync("rules", "check", LabWorld.Environment, "--weave", weave, "--from", "web", "--to", "db", "tcp/80")).Exit));
         }
         Assert.True(await AnswersAtAsync("then", "db"));
         Assert.False(await AnswersAtAsync("today", "db"));
         Assert.True(await AnswersAtAsync("today", "web"));
 
         // More is allowed while it runs, and less; both at once, and to machines that have never stopped.
-        await lab.SetRulesAsync("today", Site.Replace("\"in tcp/80 from app\"", "\"in tcp/80 from app\", \"in tcp/7 from web\"", StringComparison.Ordinal));
-        Assert.StartsWith("db ", await HeardAsync(today), StringComparison.Ordinal);
+        await lab.SetRulesAsync("today", Site.Replace("\"in tcp/80 from app\"", "\"in tcp/80 from app\", \"in tcp/80 from web\"", StringComparison.Ordinal));
+        Assert.StartsWith("HTTP", await HeardAsync(today), StringComparison.Ordinal);
         Assert.Equal(nonces, (await LabWorld.AnswersAsync(today)).Nonces);
-        await lab.SetRulesAsync("today", Site.Replace("\"in tcp/80 from app\"", "\"in tcp/7 from web\"", StringComparison.Ordinal));
-        Assert.StartsWith("db ", await HeardAsync(today), StringComparison.Ordinal);
+        await lab.SetRulesAsync("today", Site.Replace("\"in tcp/80 from app\"", "\"in tcp/80 from web\"", StringComparison.Ordinal));
+        Assert.StartsWith("HTTP", await HeardAsync(today), StringComparison.Ordinal);
         // The tier before it has no answer of the database any more.
         await Assert.ThrowsAnyAsync<Exception>(() => LabWorld.AskAsync(today));
 
@@ -61,7 +61,7 @@ public sealed class RulesTests(LabWorld lab)
 
         // They go on with its history.
         await lab.WeaveAsync("create", LabWorld.Environment, "--from", "today", "--id", "later");
-        Assert.StartsWith("db ", await HeardAsync(await lab.UrlAsync("later")), StringComparison.Ordinal);
+        Assert.StartsWith("HTTP", await HeardAsync(await lab.UrlAsync("later")), StringComparison.Ordinal);
         var later = $"http://{Outer("later", "web", await lab.ShowAsync("later"))}/";
         await Assert.ThrowsAnyAsync<Exception>(() => LabWorld.AskAsync(later));
         await lab.WeaveAsync("rules", "clear", LabWorld.Environment, "--weave", "later");
@@ -70,10 +70,10 @@ public sealed class RulesTests(LabWorld lab)
         Assert.Empty((await HostFootprint.TakeAsync(LabWorld.Pool)).NewSince(lab.WithLab));
     }
 
-    /// <summary>What the web machine hears from the database's port 7, at which nobody asks but this test; empty where it does not get there.</summary>
+    /// <summary>What the web machine hears from the database itself, past the application between them; empty where it does not get there.</summary>
     private static async Task<string> HeardAsync(string url)
     {
-        var answer = (await Shell.RunAsync("curl", "-fsS", "--noproxy", "*", "--max-time", "20", $"{url}reach/{Db}/7")).Succeeded("curl").Output;
+        var answer = (await Shell.RunAsync("curl", "-fsS", "--noproxy", "*", "--max-time", "20", $"{url}reach/{Db}/80")).Succeeded("curl").Output;
         return JsonDocument.Parse(answer).RootElement.GetProperty("heard").GetString()!;
     }
 
