@@ -84,7 +84,7 @@ public sealed class GroupMatrixTests(ITestOutputHelper output)
         }
     }
 
-    private static RuleEnd EndOf(FenceWorld world, string who) => who switch { "host" => RuleEnd.Outside, "world" => RuleEnd.Of(IPAddress.Parse(world.WorldAddress)), _ => RuleEnd.Of(MachineName.Parse(who)) };
+    private static RuleEnd EndOf(FenceWorld world, string who) => who switch { "host" => RuleEnd.Outside, "world" => RuleEnd.Of(IPAddress.Parse(world.WorldAddress)), _ when IPAddress.TryParse(who, out var address) => RuleEnd.Of(address), _ => RuleEnd.Of(MachineName.Parse(who)) };
 
     private static IEnumerable<Case> Cases(FenceWorld world)
     {
@@ -93,6 +93,9 @@ public sealed class GroupMatrixTests(ITestOutputHelper output)
             foreach (var to in FenceWorld.Machines.Where(m => m != from)) foreach (var c in Kinds(from, to, FenceWorld.AddressOf(to))) yield return c;
             foreach (var c in Kinds("host", from, world.OuterOf(from))) yield return c;
             foreach (var c in Kinds(from, "world", world.WorldAddress)) yield return c;
+            // The gateway is in the network, and nothing outside.
+            var gateway = from == "far" ? "10.2.0.1" : "10.1.0.1";
+            yield return new(from, gateway, gateway, RuleProtocol.Icmp, 0);
         }
 
         static IEnumerable<Case> Kinds(string from, string to, string address) =>
