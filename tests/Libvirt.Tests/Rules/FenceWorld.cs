@@ -192,6 +192,7 @@ internal sealed class FenceWorld : IAsyncDisposable
         await Driver.RetireFenceAsync(Tag, default);
         await Driver.DisposeAsync();
         if (Directory.Exists($"/var/lib/{_prefix}")) Directory.Delete($"/var/lib/{_prefix}", recursive: true);
+        File.Delete($"/run/weave.{_prefix}.fences.lock");
         _end.Dispose();
     }
 
