@@ -214,6 +214,7 @@ public class LibvirtBench : DriverBench
         await TryVirshAsync("net-destroy", Network);
         var after = _template is null ? null : Hash(Template);
         if (Directory.Exists(Folder)) Directory.Delete(Folder, recursive: true);
+        File.Delete($"/run/weave.{_prefix}.fences.lock");
         Assert.Equal(_template, after);
     }
 
