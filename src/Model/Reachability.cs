@@ -34,7 +34,7 @@ public sealed class Reachability(IReadOnlyList<SecurityGroup> groups, IReadOnlyL
                 if (rule.Direction == direction && (rule.Protocol == RuleProtocol.Any || rule.Protocol == protocol)
                     && (rule.Ports.Count == 0 || rule.Ports.Any(p => p.Holds(port))) && Is(peer, rule.Peer, direction, machine))
                     return new(true, group.Name, rule, $"rule '{rule}' of group '{group.Name}'");
-        return new(false, null, null, $"no rule of {string.Join(", ", own.Select(g => $"'{g.Name}'"))} allows it {(direction == RuleDirection.In ? "in to" : "out of")} '{machine}'");
+        return new(false, null, null, $"no rule of {(own.Count == 1 ? "group" : "the groups")} {string.Join(", ", own.Select(g => $"'{g.Name}'"))} lets it {(direction == RuleDirection.In ? "in to" : "out of")} '{machine}'");
     }
 
     /// <param name="machine">Who meets it.</param>

@@ -43,7 +43,7 @@ public sealed class ReachabilityTests
         var verdict = Ask(Web, Db, "tcp/5432", groups);
         Assert.Equal((true, "db", "in tcp/5432 from web", "rule 'in tcp/5432 from web' of group 'db'"), (verdict.Allowed, verdict.Group?.Text, verdict.Rule?.ToString(), verdict.Reason));
         Assert.Equal("watched", Ask(Mail, Db, "icmp", groups).Group?.Text);
-        Assert.Equal(new Verdict(false, null, null, "no rule of 'db', 'watched' allows it in to 'db'"), Ask(Mail, Db, "tcp/5432", groups));
+        Assert.Equal(new Verdict(false, null, null, "no rule of the groups 'db', 'watched' lets it in to 'db'"), Ask(Mail, Db, "tcp/5432", groups));
         Assert.False(Ask(Web, Db, "tcp/5433", groups).Allowed);
         Assert.False(Ask(Web, Db, "udp/5432", groups).Allowed);
         // The other way it is another connection. Answers are not asked about.
@@ -57,7 +57,7 @@ public sealed class ReachabilityTests
     {
         SecurityGroup[] groups = [Group("web", "web", "in any from any"), Group("limited", "web", "out tcp/5432 to db"), Group("db", "db", "in any from any")];
         Assert.True(Ask(Web, Db, "tcp/5432", groups).Allowed);
-        Assert.Equal("no rule of 'web', 'limited' allows it out of 'web'", Ask(Web, Db, "tcp/22", groups).Reason);
+        Assert.Equal("no rule of the groups 'web', 'limited' lets it out of 'web'", Ask(Web, Db, "tcp/22", groups).Reason);
         Assert.False(Ask(Web, RuleEnd.Outside, "tcp/443", groups).Allowed);
         Assert.True(Ask(Web, RuleEnd.Outside, "tcp/443", [.. groups, Group("more", "web", "out tcp/443 to outside")]).Allowed);
         Assert.True(Ask(Db, Web, "tcp/22", groups).Allowed);

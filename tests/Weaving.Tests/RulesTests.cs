@@ -239,7 +239,7 @@ public sealed class RulesTests
         await world.CreateAsync("copy");
         await world.RulesAsync("copy", Shut);
         var error = await world.UndoneAsync(w => w.ActivateAsync(new(Lab, WeaveId.Parse("copy"), new(Web, 80, null, TimeSpan.FromSeconds(1))), Me, default));
-        Assert.Contains("no rule of 'shut' allows it in to 'web'", error.NextStep);
+        Assert.Contains("no rule of group 'shut' lets it in to 'web'", error.NextStep);
         var route = await world.RunAsync(w => w.PublishRouteAsync(RouteOf("copy"), Me, default));
         Assert.Contains("nobody gets through", route.Steps.Single(s => s.Name == "settle").Note);
         // Of the originals nothing is enforced but who may use their ports.
