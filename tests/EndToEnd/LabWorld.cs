@@ -45,6 +45,7 @@ public sealed class LabWorld : IAsyncLifetime
         // Mounted before the machines start: libvirt gives each QEMU a mount namespace of its own, which later mounts do not reach everywhere.
         Directory.CreateDirectory(SmallPool);
         (await Shell.RunAsync("mount", "-t", "tmpfs", "-o", "size=560m,mode=711", Prefix, SmallPool)).Succeeded("mount");
+        await HaveFirewallAsync();
         Empty = await HostFootprint.TakeAsync(Pool);
         await LabAsync("up");
         WithLab = await HostFootprint.TakeAsync(Pool);
@@ -69,6 +70,15 @@ public sealed class LabWorld : IAsyncLifetime
             await SweepAsync();
         }
         Assert.Empty(left);
+    }
+
+    /// <summary>libvirtd makes its own chains of the host's firewall with the first network after its start, and keeps them: they are no trace of the lab.</summary>
+    private static async Task HaveFirewallAsync()
+    {
+        var file = Path.Combine(Folder, "first.xml");
+        await File.WriteAllTextAsync(file, $"<network><name>{Prefix}-first</name><bridge name='{Prefix}-first'/></network>");
+        (await Shell.RunAsync("virsh", "-q", "-c", "qemu:///system", "net-create", file)).Succeeded("net-create");
+        (await Shell.RunAsync("virsh", "-q", "-c", "qemu:///system", "net-destroy", $"{Prefix}-first")).Succeeded("net-destroy");
     }
 
     /// <summary>Runs the lab's script, also with other options.</summary>

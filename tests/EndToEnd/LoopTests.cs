@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace WeaveHypervisor.EndToEnd;
 
-/// <summary>Ten weaves made and deleted, or thirty with WEAVE_TESTS=full: the host has afterwards what it had before.</summary>
+/// <summary>Six weaves made and deleted, or thirty with WEAVE_TESTS=full: the host has afterwards what it had before.</summary>
 [Collection("lab")]
 public sealed class LoopTests(LabWorld lab, ITestOutputHelper output)
 {
@@ -16,7 +16,7 @@ public sealed class LoopTests(LabWorld lab, ITestOutputHelper output)
         await RoundAsync(at, 0);
         var before = await HostFootprint.TakeAsync(LabWorld.Pool);
         var (descriptors, libvirtd, qemu) = (Descriptors(lab.Service.ProcessId), Descriptors(await ProcessAsync("/run/libvirtd.pid")), await QemuDescriptorsAsync());
-        var rounds = Environment.GetEnvironmentVariable("WEAVE_TESTS") == "full" ? 30 : 10;
+        var rounds = Environment.GetEnvironmentVariable("WEAVE_TESTS") == "full" ? 30 : 6;
         // What the first rounds allocate is kept for the next; what each further round would keep shows in the second half.
         var half = new Dictionary<string, long>();
         for (var i = 1; i <= rounds; i++)
@@ -32,7 +32,7 @@ public sealed class LoopTests(LabWorld lab, ITestOutputHelper output)
 
         Assert.Empty((await HostFootprint.TakeAsync(LabWorld.Pool)).NewSince(before));
         var (after, libvirtdAfter) = (0, 0);
-        // Connections of clients and of the database come and go; a leak of one for each weave would be ten, and would stay.
+        // Connections of clients and of the database come and go; a leak of one for each weave would be six, and would stay.
         await Shell.UntilAsync("as many descriptors as before", async () =>
         {
             (after, libvirtdAfter) = (Descriptors(lab.Service.ProcessId), Descriptors(await ProcessAsync("/run/libvirtd.pid")));
