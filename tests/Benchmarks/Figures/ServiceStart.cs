@@ -114,6 +114,8 @@ internal sealed class ServiceStart : IFigure
     private static ProcessStartInfo Settings(string folder, string? postgres, int port)
     {
         var start = new ProcessStartInfo(Program, "serve") { RedirectStandardError = true };
+        // As in weave.service.
+        start.Environment["DOTNET_GCgen0size"] = "0x1000000";
         start.Environment["WEAVE_StatePath"] = folder;
         start.Environment["WEAVE_Driver"] = "simulator";
         start.Environment["WEAVE_Listen"] = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}");
