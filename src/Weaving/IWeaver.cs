@@ -35,7 +35,7 @@ public interface IWeaver
     Task<Operation> SetPolicyAsync(EnvironmentId environment, SnapshotPolicy? policy, Caller caller, CancellationToken stop);
     /// <summary>
     /// Gives one weave other rules, in place of those that it has. Of `main` they are recorded, and go into snapshots and the weaves made of them; what is enforced of it is its access policy. When the operation has
-    /// succeeded, nothing gets through that the new rules do not allow. <see cref="Fault.Unsupported"/> where the driver enforces none, unless there are to be none.
+    /// succeeded, no connection is begun that the new rules do not allow. <see cref="Fault.Unsupported"/> where the driver enforces none, unless there are to be none.
     /// </summary>
     Task<Operation> SetRulesAsync(EnvironmentId environment, WeaveId weave, EnvironmentRules rules, Caller caller, CancellationToken stop);
     /// <summary>The rules of a weave, or of a moment, with the machines and networks that they speak of.</summary>
