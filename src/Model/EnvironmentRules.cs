@@ -1,4 +1,6 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Net;
 using System.Text.Json.Serialization;
 
 namespace WeaveHypervisor.Model;
@@ -25,6 +27,9 @@ public sealed record EnvironmentRules
 
     [JsonIgnore]
     public bool IsNone => Groups.Count == 0 && Access is null;
+    /// <summary>Rules of all groups together.</summary>
+    [JsonIgnore]
+    public int RuleCount => Groups.Sum(g => g.Rules.Count);
 
     // Lists have no equality of their own. The order in which things were written down is a part of it.
     public bool Equals(EnvironmentRules? other) => other is not null && Groups.SequenceEqual(other.Groups) && Equals(Access, other.Access);
@@ -75,6 +80,18 @@ public enum RuleProtocol { Any, Tcp, Udp, Icmp }
 public readonly record struct PortRange(int First, int Last)
 {
     public bool Holds(int port) => port >= First && port <= Last;
+
+    /// <summary>The same ports in ascending ranges, no port in two of them.</summary>
+    /// <param name="touching">Ranges without a port between them become one, too.</param>
+    public static List<PortRange> Union(IEnumerable<PortRange> ranges, bool touching = false)
+    {
+        var union = new List<PortRange>();
+        foreach (var range in ranges.OrderBy(r => (r.First, r.Last)))
+            if (union.Count > 0 && union[^1] is var last && range.First <= last.Last + (touching ? 1 : 0)) union[^1] = last with { Last = Math.Max(last.Last, range.Last) };
+            else union.Add(range);
+        return union;
+    }
+
     public override string ToString() => First == Last ? First.ToString(CultureInfo.InvariantCulture) : string.Create(CultureInfo.InvariantCulture, $"{First}-{Last}");
 }
 
@@ -92,9 +109,23 @@ public sealed record AccessPolicy
     {
         if (one is null || other is null) return one ?? other;
         // Of two prefixes that meet one holds the other: what both hold is the longer one.
-        return new() { Sources = [.. one.Sources.SelectMany(a => other.Sources.Select(b => (Longer: a.Length > b.Length ? a : b, Other: a.Length > b.Length ? b : a)))
-            .Where(p => p.Other.First <= p.Longer.First && p.Longer.Last <= p.Other.Last).Select(p => p.Longer).Distinct().Order()] };
+        return new() { Sources = [.. one.Sources.SelectMany(a => other.Sources.Select(b => a.Length > b.Length ? (Longer: a, Other: b) : (Longer: b, Other: a))).Where(p => p.Other.Holds(p.Longer)).Select(p => p.Longer).Distinct().Order()] };
     }
+
+    /// <summary>Reads what <see cref="ToString"/> writes; false where it is anything else, also another text of the same sources.</summary>
+    public static bool TryParse(string text, [NotNullWhen(true)] out AccessPolicy? policy)
+    {
+        var sources = new List<RulePrefix>();
+        policy = new() { Sources = sources };
+        foreach (var source in text.Length == 0 ? [] : text.Split(','))
+        {
+            if (!RulePrefix.TryParse(source, out var prefix)) return false;
+            sources.Add(prefix);
+        }
+        return policy.ToString() == text;
+    }
+
+    public bool LetsIn(IPAddress client) => Sources.Any(s => s.Holds(client));
 
     /// <summary>The same sources, however they were written down.</summary>
     public bool Equals(AccessPolicy? other) => other is not null && ToString() == other.ToString();

@@ -7,9 +7,12 @@ namespace WeaveHypervisor.Model;
 /// </summary>
 /// <param name="networks">The environment's networks at that instant.</param>
 /// <param name="machines">Its machines with their addresses.</param>
-public sealed class Reachability(IReadOnlyList<SecurityGroup> groups, IReadOnlyList<NetworkBlueprint> networks, IReadOnlyList<MachineBlueprint> machines)
+public sealed class Reachability(IReadOnlyList<SecurityGroup> groups, IReadOnlyList<NetworkBlueprint> networks, IReadOnlyList<(MachineName Name, IReadOnlyList<NicBlueprint> Nics)> machines)
 {
-    public Reachability(EnvironmentBlueprint blueprint) : this(blueprint.Rules.Groups, blueprint.Networks, blueprint.Machines) { }
+    public Reachability(EnvironmentBlueprint blueprint) : this(blueprint.Rules.Groups, blueprint.Networks, [.. blueprint.Machines.Select(m => (m.Name, m.Nics))]) { }
+
+    /// <summary>Whether whoever comes by a published port or an outer address may reach a port of a machine.</summary>
+    public Verdict AskFromOutside(MachineName machine, RouteProtocol protocol, int port) => Ask(RuleEnd.Outside, RuleEnd.Of(machine), protocol == RouteProtocol.Udp ? RuleProtocol.Udp : RuleProtocol.Tcp, port);
 
     /// <summary>Whether <paramref name="from"/> may make a connection to <paramref name="to"/>.</summary>
     /// <param name="protocol">Not <see cref="RuleProtocol.Any"/>.</param>
@@ -59,14 +62,7 @@ public sealed class Reachability(IReadOnlyList<SecurityGroup> groups, IReadOnlyL
 
     private IEnumerable<NicBlueprint> NicsOf(MachineName name) => machines.Where(m => m.Name == name).SelectMany(m => m.Nics);
 
-    private static bool IsIn(NetworkBlueprint network, IPAddress address) => network.Gateway is { } gateway && PrefixOf(gateway, network.PrefixLength).Holds(address);
-
-    private static RulePrefix PrefixOf(string gateway, int length)
-    {
-        var bytes = IPAddress.Parse(gateway).GetAddressBytes();
-        for (var bit = length; bit < 32; bit++) bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
-        return RulePrefix.Parse($"{new IPAddress(bytes)}/{length}");
-    }
+    private static bool IsIn(NetworkBlueprint network, IPAddress address) => network.Gateway is { } gateway && RulePrefix.Around(IPAddress.Parse(gateway), network.PrefixLength).Holds(address);
 }
 
 /// <summary>One end of a connection: a machine; an address that is nobody's in the environment; or, with neither, whoever comes by a published port.</summary>

@@ -40,7 +40,8 @@ public sealed record SecurityRule(RuleDirection Direction, RuleProtocol Protocol
                 ports.Add(range);
             }
             if (ports.Count > EnvironmentRules.MostPorts) return false;
-            ports = Merged(ports);
+            // What is allowed has one text, whichever way it was written.
+            ports = PortRange.Union(ports);
         }
         rule = new(way, protocol.Value, ports, parsed);
         return true;
@@ -54,17 +55,6 @@ public sealed record SecurityRule(RuleDirection Direction, RuleProtocol Protocol
     // Lists have no equality of their own; two rules with one text are one rule.
     public bool Equals(SecurityRule? other) => other is not null && ToString() == other.ToString();
     public override int GetHashCode() => ToString().GetHashCode(StringComparison.Ordinal);
-
-    /// <summary>Ascending, and none of them in two: what is allowed has one text, whichever way it was written.</summary>
-    private static List<PortRange> Merged(List<PortRange> ports)
-    {
-        ports.Sort((a, b) => (a.First, a.Last).CompareTo((b.First, b.Last)));
-        var merged = new List<PortRange>();
-        foreach (var range in ports)
-            if (merged.Count > 0 && merged[^1] is var last && range.First <= last.Last) merged[^1] = last with { Last = Math.Max(last.Last, range.Last) };
-            else merged.Add(range);
-        return merged;
-    }
 
     private static bool TryPorts(string text, out PortRange range)
     {
@@ -144,17 +134,23 @@ public readonly record struct RulePrefix : IComparable<RulePrefix>
         }
         // IPAddress itself takes octal, hexadecimal and short forms; an address has one text here.
         if (!IPAddress.TryParse(address, out var ip) || ip.AddressFamily != AddressFamily.InterNetwork || ip.ToString() != address) return false;
-        var first = BinaryPrimitives.ReadUInt32BigEndian(ip.GetAddressBytes());
-        if ((first & Behind(length)) != 0) return false;
-        prefix = new(first, length);
-        return true;
+        prefix = Around(ip, length);
+        return prefix.First == Number(ip);
     }
 
     /// <summary>Parses or throws <see cref="WeaveException"/> (<see cref="Fault.InvalidRequest"/>).</summary>
     public static RulePrefix Parse(string? text) => TryParse(text, out var prefix) ? prefix
         : throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(text)} is no IPv4 prefix.", "Write it as 10.0.0.0/8, without bits set behind its length, or as a single address.");
 
-    public bool Holds(IPAddress address) => address.AddressFamily == AddressFamily.InterNetwork && BinaryPrimitives.ReadUInt32BigEndian(address.GetAddressBytes()) is var number && number >= First && number <= Last;
+    /// <summary>The prefix of that length, 0–32, that an IPv4 address is in.</summary>
+    public static RulePrefix Around(IPAddress address, int length) => new(Number(address) & ~Behind(length), length);
+
+    public bool Holds(IPAddress address) => address.AddressFamily == AddressFamily.InterNetwork && Number(address) is var number && number >= First && number <= Last;
+
+    /// <summary>Every address of the other one is in this one: also where they are one.</summary>
+    public bool Holds(RulePrefix other) => First <= other.First && other.Last <= Last;
+
+    private static uint Number(IPAddress address) => BinaryPrimitives.ReadUInt32BigEndian(address.GetAddressBytes());
 
     public int CompareTo(RulePrefix other) => (First, Length).CompareTo((other.First, other.Length));
 

@@ -129,7 +129,7 @@ public sealed partial class SimulatedHost : IDisposable
     {
         foreach (var fence in Fences.Values)
             if (fence.Addresses.FirstOrDefault(a => a.Outer == address) is { } inner)
-                return Machines.Values.FirstOrDefault(m => m.Tag == fence.Tag && m.RunState == RunState.Running && m.Nics.Any(n => n.Mac == inner.Mac)) is { } copy ? AnswerOf(copy) : null;
+                return Machines.Values.FirstOrDefault(m => m.Tag == fence.Spec.Tag && m.RunState == RunState.Running && m.Nics.Any(n => n.Mac == inner.Mac)) is { } copy ? AnswerOf(copy) : null;
         return Machines.Values.FirstOrDefault(m => m.Tag is null && m.RunState == RunState.Running && m.Nics.Any(n => n.Addresses.Contains(address))) is { } machine ? AnswerOf(machine) : null;
     });
 
@@ -141,7 +141,7 @@ public sealed partial class SimulatedHost : IDisposable
     /// <param name="client">Who asks.</param>
     public SimulatedAnswer? AskPort(int port, RouteProtocol protocol = RouteProtocol.Tcp, string client = "192.0.2.99") =>
         Locked(() => Published.FirstOrDefault(e => e.ListenPort == port && e.Protocol == protocol)) is { } endpoint
-        && (endpoint.Sources is not { } sources || sources.Split(',', StringSplitOptions.RemoveEmptyEntries).Any(s => RulePrefix.Parse(s).Holds(System.Net.IPAddress.Parse(client))))
+        && (endpoint.Sources is not { } sources || AccessPolicy.TryParse(sources, out var policy) && policy.LetsIn(System.Net.IPAddress.Parse(client)))
             ? Reach(endpoint.TargetAddress, endpoint.TargetPort, protocol) : null;
 
     /// <summary>The security groups that a fence enforces now; null where there is no such fence.</summary>
@@ -290,10 +290,9 @@ internal sealed class SimulatedMachine
 }
 
 /// <param name="Spec">As it was made last.</param>
-internal sealed record SimulatedFence(FenceTag Tag, EnvironmentId Environment, WeaveId Weave, int Block, IReadOnlyList<MachineAddress> Addresses, FenceSpec Spec)
+internal sealed record SimulatedFence(int Block, IReadOnlyList<MachineAddress> Addresses, FenceSpec Spec)
 {
     /// <summary>Its groups let somebody from outside in.</summary>
-    public bool LetsIn(MachineName machine, RouteProtocol protocol, int port) => new Reachability(Spec.Groups, Spec.Networks,
-        [.. Spec.Machines.Select(m => new MachineBlueprint { Name = m.Name, Definition = "", MemoryBytes = 0, VirtualCpus = 1, Volumes = [], Nics = m.Nics })])
-        .Ask(RuleEnd.Outside, RuleEnd.Of(machine), protocol == RouteProtocol.Udp ? RuleProtocol.Udp : RuleProtocol.Tcp, port).Allowed;
+    public bool LetsIn(MachineName machine, RouteProtocol protocol, int port) =>
+        new Reachability(Spec.Groups, Spec.Networks, [.. Spec.Machines.Select(m => (m.Name, m.Nics))]).AskFromOutside(machine, protocol, port).Allowed;
 }

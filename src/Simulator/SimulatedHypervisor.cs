@@ -114,7 +114,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host, string? rule
             var next = 2;
             var addresses = from machine in fence.Machines from nic in machine.Nics from inner in nic.Addresses
                             select new MachineAddress(machine.Name, nic.Mac, inner, $"100.{64 + block / 256}.{block % 256}.{next++}");
-            made = new(fence.Tag, fence.Environment, fence.Weave, block, [.. addresses], fence);
+            made = new(block, [.. addresses], fence);
         }
         host.Fences[fence.Tag] = made with { Spec = fence };
         host.Damages.Remove(fence.Tag);
@@ -198,7 +198,7 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host, string? rule
         return new OwnedThings(
         [
             .. host.Machines.Values.Where(m => m.Tag is not null).Select(m => new OwnedThing(OwnedKind.Machine, m.Ref.Uuid.ToString(), m.Ref.HypervisorName, 0)),
-            .. host.Fences.Values.Select(f => new OwnedThing(OwnedKind.Fence, f.Tag.Text, $"fence of {f.Environment}/{f.Weave}", 0)),
+            .. host.Fences.Values.Select(f => new OwnedThing(OwnedKind.Fence, f.Spec.Tag.Text, $"fence of {f.Spec.Environment}/{f.Spec.Weave}", 0)),
             .. files.Select(f => new OwnedThing(OwnedKind.File, f, Path.GetFileName(f), FileFacts.Read(f).AllocatedBytes)),
         ], [.. host.Published]);
     });

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
@@ -213,31 +212,15 @@ internal sealed class GroupRules
             }
     }
 
-    /// <summary>Rules with one protocol and one peer are one: each costs a set in the kernel for each way to know the peer.</summary>
+    /// <summary>Rules with one protocol and one peer are one: each costs a set in the kernel for each way to know the peer. nft takes no ranges that overlap.</summary>
     private static IEnumerable<SecurityRule> United(IEnumerable<SecurityRule> rules) =>
-        rules.GroupBy(r => (r.Protocol, r.Peer)).Select(same => same.First() with { Ports = same.Any(r => r.Ports.Count == 0) ? [] : [.. Merged(same.SelectMany(r => r.Ports))] });
+        rules.GroupBy(r => (r.Protocol, r.Peer)).Select(same => same.First() with { Ports = same.Any(r => r.Ports.Count == 0) ? [] : PortRange.Union(same.SelectMany(r => r.Ports), touching: true) });
 
     /// <summary>Conditions for the protocol; read backwards there is nothing but TCP, and the port is the sender's.</summary>
     private static string What(SecurityRule rule, bool back)
     {
         if (rule.Ports.Count > 0) return $"{(rule.Protocol == RuleProtocol.Tcp ? "tcp" : "udp")} {(back ? "sport" : "dport")} {(rule.Ports.Count == 1 ? rule.Ports[0] : $"{{ {string.Join(", ", rule.Ports)} }}")} ";
         return back ? "" : rule.Protocol switch { RuleProtocol.Tcp => "meta l4proto tcp ", RuleProtocol.Udp => "meta l4proto udp ", RuleProtocol.Icmp => "meta l4proto { icmp, ipv6-icmp } ", _ => "" };
-    }
-
-    /// <summary>nft takes no ranges that overlap.</summary>
-    private static IEnumerable<PortRange> Merged(IEnumerable<PortRange> ports)
-    {
-        PortRange? last = null;
-        foreach (var range in ports.OrderBy(p => p.First))
-        {
-            if (last is { } l && range.First <= l.Last + 1) last = new(l.First, Math.Max(l.Last, range.Last));
-            else
-            {
-                if (last is { } done) yield return done;
-                last = range;
-            }
-        }
-        if (last is { } end) yield return end;
     }
 
     /// <summary>Conditions for the peer, any of which is enough.</summary>
@@ -271,15 +254,8 @@ internal sealed class GroupRules
     /// <summary>The environment's networks, none within another: nft takes no intervals that overlap.</summary>
     private IEnumerable<string> Networks()
     {
-        var all = _fence.Networks.Where(n => n.Gateway is not null).Select(n => PrefixOf(n.Gateway!, n.PrefixLength)).Distinct().Order().ToList();
-        return all.Where(p => !all.Any(o => o != p && o.First <= p.First && o.Last >= p.Last)).Select(p => p.ToString());
-    }
-
-    private static RulePrefix PrefixOf(string gateway, int length)
-    {
-        var mask = uint.MaxValue << (32 - length);
-        var first = BinaryPrimitives.ReadUInt32BigEndian(IPAddress.Parse(gateway).GetAddressBytes()) & mask;
-        return RulePrefix.Parse($"{new IPAddress(BinaryPrimitives.ReverseEndianness(first))}/{length}");
+        var all = _fence.Networks.Where(n => n.Gateway is not null).Select(n => RulePrefix.Around(IPAddress.Parse(n.Gateway!), n.PrefixLength)).Distinct().Order().ToList();
+        return all.Where(p => !all.Any(o => o != p && o.Holds(p))).Select(p => p.ToString());
     }
 
     private void Set(string name, string type, IEnumerable<string> elements)

@@ -28,9 +28,10 @@ internal sealed class CopyStarter(DriverContext context, StateKeeper states, Fen
         var done = 0;
         try
         {
+            var fence = await fences.ReadRecordAsync(request.Tag, stop);
             return await WhenAllEnded(request.Machines.Select(async copy =>
             {
-                var started = await StartAsync(request, copy, made, stop);
+                var started = await StartAsync(request, fence, copy, made, stop);
                 progress?.Report(new($"{copy.Machine.Name} {started.Method}", Interlocked.Increment(ref done), request.Machines.Count));
                 return started;
             }));
@@ -52,7 +53,7 @@ internal sealed class CopyStarter(DriverContext context, StateKeeper states, Fen
         return [.. tasks.Select(t => t.Result)];
     }
 
-    private async Task<StartedMachine> StartAsync(InstantiateRequest request, CopyMachine copy, List<CopyMachine> made, CancellationToken stop)
+    private async Task<StartedMachine> StartAsync(InstantiateRequest request, FenceRecord? fence, CopyMachine copy, List<CopyMachine> made, CancellationToken stop)
     {
         if (copy.RunState == RunState.Off) return new(copy.Machine.Name, RunState.Off, "off", null, default, default, default);
         if (await context.Host.FindDomainAsync(copy.Machine, stop) is { } there)
@@ -65,7 +66,6 @@ internal sealed class CopyStarter(DriverContext context, StateKeeper states, Fen
         var (memory, reason) = Method(copy);
         var clock = Stopwatch.StartNew();
         if (copy.Memory is { } image) context.Paths.RequireOurs(image.FlatPath);
-        var fence = await fences.ReadRecordAsync(request.Tag, stop);
         var xml = CopyDefinition.Write(request, copy, context.Options, memory, index => fences.NetworkName(request.Tag, index), FenceKeeper.PlugsOf(fence, copy.Machine.Name));
         lock (made) made.Add(copy);
         states.Prepare(copy);

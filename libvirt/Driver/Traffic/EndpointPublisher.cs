@@ -77,10 +77,8 @@ internal sealed class EndpointPublisher(DriverContext context)
             if (!IPAddress.TryParse(address, out var ip) || ip.ToString() != address || ip.AddressFamily != System.Net.Sockets.AddressFamily.InterNetwork)
                 throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(address)} is no IPv4 address.");
         if (endpoint.ListenPort is < 1 or > 65535 || endpoint.TargetPort is < 1 or > 65535) throw new WeaveException(Fault.InvalidRequest, $"Route {endpoint.Id} has no valid port.");
-        if (endpoint.Sources is not { Length: > 0 } sources) return;
         // What is read back is told from this text: it has one form.
-        var parsed = sources.Split(',').Select(s => RulePrefix.TryParse(s, out var prefix) ? prefix : (RulePrefix?)null).ToList();
-        if (parsed.Contains(null) || new AccessPolicy { Sources = [.. parsed.OfType<RulePrefix>()] }.ToString() != sources)
+        if (endpoint.Sources is { } sources && !AccessPolicy.TryParse(sources, out _))
             throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(sources)} are no sources of a published port.", "Give IPv4 prefixes, ascending, each once, joined by commas.");
     }
 

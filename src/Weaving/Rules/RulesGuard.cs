@@ -22,13 +22,13 @@ internal static class RulesGuard
     }
 
     /// <summary>Why the groups of a weave let nobody from outside in to a port of a machine; null where they do. Those of the originals are not enforced.</summary>
-    public static string? ShutsOut(Weave weave, MachineName machine, RouteProtocol protocol, int port) => weave.IsMain
-        || new Reachability(weave.Blueprint).Ask(RuleEnd.Outside, RuleEnd.Of(machine), protocol == RouteProtocol.Udp ? RuleProtocol.Udp : RuleProtocol.Tcp, port) is not { Allowed: false } verdict ? null : verdict.Reason;
+    public static string? ShutsOut(Weave weave, MachineName machine, RouteProtocol protocol, int port) =>
+        weave.IsMain || new Reachability(weave.Blueprint).AskFromOutside(machine, protocol, port) is not { Allowed: false } verdict ? null : verdict.Reason;
 
     /// <summary>For people: what rules there are, in half a sentence.</summary>
     public static string Describe(EnvironmentRules rules)
     {
-        var (groups, count) = (rules.Groups.Count, rules.Groups.Sum(g => g.Rules.Count));
+        var (groups, count) = (rules.Groups.Count, rules.RuleCount);
         var limits = groups == 0 ? "no security group" : $"{groups} security group{(groups == 1 ? "" : "s")} of {count} rule{(count == 1 ? "" : "s")}";
         return $"{limits} and published ports for {(rules.Access is not { } access ? "everyone" : access.Sources.Count == 0 ? "nobody" : $"{access.Sources.Count} source{(access.Sources.Count == 1 ? "" : "s")}")}";
     }

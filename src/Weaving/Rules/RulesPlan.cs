@@ -15,5 +15,5 @@ internal sealed class RulesPlan
 /// <param name="Changed">False: it had exactly these rules.</param>
 internal sealed record RulesResult(EnvironmentId Environment, WeaveId Weave, int Groups, int Rules, IReadOnlyList<RulePrefix>? Sources, bool Changed)
 {
-    public static RulesResult Of(RulesPlan plan) => new(plan.Environment, plan.Weave, plan.Rules.Groups.Count, plan.Rules.Groups.Sum(g => g.Rules.Count), plan.Rules.Access?.Sources, plan.Rules != plan.Before);
+    public static RulesResult Of(RulesPlan plan) => new(plan.Environment, plan.Weave, plan.Rules.Groups.Count, plan.Rules.RuleCount, plan.Rules.Access?.Sources, plan.Rules != plan.Before);
 }

@@ -63,7 +63,7 @@ public sealed class GroupMatrixTests(ITestOutputHelper output)
     private static async Task CheckAsync(FenceWorld world, string name, SecurityGroup[] groups)
     {
         await world.MakeAsync(Stop, groups);
-        var reachability = new Reachability(groups, world.Spec.Networks, [.. world.Spec.Machines.Select(m => new MachineBlueprint { Name = m.Name, Definition = "", MemoryBytes = 0, VirtualCpus = 1, Volumes = [], Nics = m.Nics })]);
+        var reachability = new Reachability(groups, world.Spec.Networks, [.. world.Spec.Machines.Select(m => (m.Name, m.Nics))]);
         var cases = Cases(world).ToLookup(c => reachability.Ask(EndOf(world, c.From), EndOf(world, c.To), c.Protocol, c.Port).Allowed);
         using var end = CancellationTokenSource.CreateLinkedTokenSource(Stop);
         List<(Case Case, Task Asked)> Start(bool allowed) => [.. cases[allowed].Select(c => (c, world.AskAsync(c.From, c.Address, c.Protocol, c.Port, end.Token)))];

@@ -37,7 +37,7 @@ internal static class Map
         Environment = w.Environment.Text, Id = w.Id.Text, State = Word(w.State), Active = w.Id == active, CreatedAt = w.CreatedAt, Origin = w.Origin?.Text,
         OriginAt = w.Origin is { } origin && origins.TryGetValue(origin, out var at) ? at : null, Source = w.Source?.Text, Uplink = Word(w.Uplink), ExpiresAt = w.ExpiresAt, Verifies = w.Verifies?.Text, Drift = [.. w.Drift.Select(d => new DriftView(Word(d.Kind), d.Text, d.FoundAt))],
         Kept = [.. w.Kept.Select(k => View(w.Id, k))],
-        Rules = w.Blueprint.Rules is { IsNone: false } rules ? new(rules.Groups.Count, rules.Groups.Sum(g => g.Rules.Count), rules.Access?.Sources.Select(s => s.ToString()).ToList()) : null,
+        Rules = w.Blueprint.Rules is { IsNone: false } rules ? new(rules.Groups.Count, rules.RuleCount, rules.Access?.Sources.Select(s => s.ToString()).ToList()) : null,
         Machines = [.. w.Machines.Select(m => new MachineView
         {
             Name = m.Name.Text, Domain = m.HypervisorName, Uuid = m.Uuid.ToString(), RunState = Word(m.RunState), StartedBy = m.StartedBy,
