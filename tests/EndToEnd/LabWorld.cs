@@ -136,6 +136,14 @@ public sealed class LabWorld : IAsyncLifetime
         return operation.Result!.Value.GetProperty("connect").GetString()!;
     }
 
+    /// <summary>Somebody is answered at an address: this host, or whoever the words before the command make it.</summary>
+    internal static async Task<bool> GetsAsync(string url, params string[] by)
+    {
+        // A port that is shut takes packets and says nothing; one that is open answers in a tenth of that.
+        string[] line = [.. by, "curl", "-fs", "--noproxy", "*", "--connect-timeout", "2", "--max-time", "10", url];
+        return (await Shell.RunAsync(line[0], line[1..])).Exit == 0;
+    }
+
     /// <summary>Gives a weave these rules in place of all that it has.</summary>
     internal async Task SetRulesAsync(string weave, string rules) => await WeaveAsync("rules", "set", Environment, "--weave", weave, "--file", RulesFile(rules));
 

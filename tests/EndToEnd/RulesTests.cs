@@ -78,8 +78,7 @@ public sealed class RulesTests(LabWorld lab)
     }
 
     /// <summary>A machine of a weave answers this host at its outer address.</summary>
-    private async Task<bool> AnswersAtAsync(string weave, string machine) =>
-        (await Shell.RunAsync("curl", "-fs", "--noproxy", "*", "--connect-timeout", "2", "--max-time", "10", $"http://{Outer(weave, machine, await lab.ShowAsync(weave))}/")).Exit == 0;
+    private async Task<bool> AnswersAtAsync(string weave, string machine) => await LabWorld.GetsAsync($"http://{Outer(weave, machine, await lab.ShowAsync(weave))}/");
 
     private static string Outer(string weave, string machine, WeaveView view) => view.Machines.Single(m => m.Name == machine).Addresses.FirstOrDefault()?.Outer ?? throw new InvalidOperationException($"{weave}/{machine} has no outer address");
 }

@@ -73,7 +73,7 @@ public sealed class TrafficTests(LabWorld lab) : IAsyncLifetime
         var port = LabWorld.FreePort();
         await lab.RouteAsync("active", 80, "--listen", $"0.0.0.0:{port}");
         var near = $"http://127.0.0.1:{port}/";
-        async Task<(bool Near, bool Far)> WhoAsync() => (await GetsAsync(near), await GetsAsync($"http://{Here}:{port}/", "ip", "netns", "exec", Far));
+        async Task<(bool Near, bool Far)> WhoAsync() => (await LabWorld.GetsAsync(near), await LabWorld.GetsAsync($"http://{Here}:{port}/", "ip", "netns", "exec", Far));
         await LabWorld.AnswersAsync(near);
         Assert.Equal((true, true), await WhoAsync());
         await lab.SetRulesAsync("main", Policy("127.0.0.0/8"));
@@ -97,13 +97,6 @@ public sealed class TrafficTests(LabWorld lab) : IAsyncLifetime
     }
 
     private static string Policy(params string[] sources) => $$"""{ "groups": [], "access": { "sources": [{{string.Join(", ", sources.Select(s => $"\"{s}\""))}}] } }""";
-
-    private static async Task<bool> GetsAsync(string url, params string[] by)
-    {
-        // A port that is shut takes packets and says nothing; one that is open answers in a tenth of that.
-        string[] line = [.. by, "curl", "-fs", "--noproxy", "*", "--connect-timeout", "2", "--max-time", "10", url];
-        return (await Shell.RunAsync(line[0], line[1..])).Exit == 0;
-    }
 
     [Fact]
     public async Task Nothing_leaves_a_copy_unless_its_uplink_is_opened()

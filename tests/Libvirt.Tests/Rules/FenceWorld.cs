@@ -120,36 +120,8 @@ internal sealed class FenceWorld : IAsyncDisposable
 
     private void Serve(string who)
     {
-        foreach (var port in TcpPorts)
-        {
-            var listener = Keep(Space(who).Listen(port));
-            _ = Task.Run(async () =>
-            {
-                while (true)
-                {
-                    var accepted = await listener.AcceptAsync(_end.Token);
-                    _ = Task.Run(async () =>
-                    {
-                        using var socket = accepted;
-                        var buffer = new byte[1024];
-                        while (await socket.ReceiveAsync(buffer, _end.Token) is var count and > 0) await socket.SendAsync(buffer.AsMemory(0, count), _end.Token);
-                    });
-                }
-            });
-        }
-        foreach (var port in UdpPorts)
-        {
-            var socket = Keep(Space(who).Udp(port));
-            _ = Task.Run(async () =>
-            {
-                var buffer = new byte[1024];
-                while (true)
-                {
-                    var got = await socket.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.Any, 0), _end.Token);
-                    await socket.SendToAsync(buffer.AsMemory(0, got.ReceivedBytes), got.RemoteEndPoint, _end.Token);
-                }
-            });
-        }
+        foreach (var port in TcpPorts) EchoServer.Accept(Keep(Space(who).Listen(port)), _end.Token);
+        foreach (var port in UdpPorts) EchoServer.Datagrams(Keep(Space(who).Udp(port)), _end.Token);
     }
 
     /// <summary>Asks once, as a new connection of that protocol; ends when an answer came.</summary>

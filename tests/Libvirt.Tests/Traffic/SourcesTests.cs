@@ -197,28 +197,8 @@ public sealed class SourcesTests
             var listener = Servers.Listen(Port);
             var datagrams = Servers.Udp(Port);
             _open.AddRange([listener, datagrams]);
-            _ = Task.Run(async () =>
-            {
-                while (true)
-                {
-                    var accepted = await listener.AcceptAsync(_end.Token);
-                    _ = Task.Run(async () =>
-                    {
-                        using var socket = accepted;
-                        var buffer = new byte[64];
-                        while (await socket.ReceiveAsync(buffer, _end.Token) is var count and > 0) await socket.SendAsync(buffer.AsMemory(0, count), _end.Token);
-                    });
-                }
-            });
-            _ = Task.Run(async () =>
-            {
-                var buffer = new byte[64];
-                while (true)
-                {
-                    var got = await datagrams.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.Any, 0), _end.Token);
-                    await datagrams.SendToAsync(buffer.AsMemory(0, got.ReceivedBytes), got.RemoteEndPoint, _end.Token);
-                }
-            });
+            EchoServer.Accept(listener, _end.Token);
+            EchoServer.Datagrams(datagrams, _end.Token);
         }
 
         private async Task<Socket> OpenAsync(string client, bool udp, CancellationToken stop)
