@@ -19,16 +19,17 @@ internal sealed partial class FenceKeeper
         for (var i = 0; i < fence.Networks.Count; i++)
             if (!links.Contains(names.Bridge(i)) || !await IsActiveAsync(names.Network(i), stop)) missing.Add($"its network {names.Network(i)} is gone");
             else if (!HangsOn(names.HostLeg(i), names.Bridge(i))) missing.Add($"the gateway's link to network {names.Network(i)} is gone");
+        foreach (var bridge in await BridgedFrames.StoppedAsync([.. Bridges(names, fence).Where(links.Contains)], stop)) missing.Add($"the host may stop frames of its network {bridge}");
         if (!links.Contains(names.HostUplink)) missing.Add("its link to the host is gone");
         if (await ReadRecordAsync(fence.Tag, stop) is not { } record) missing.Add($"its record {Ids.Quote(RecordPath(fence.Tag))} is gone");
         else
         {
-            if (!await HasRulesAsync([], names.HostTable, FenceRules.Host(names, record, fence.Uplink), stop)) missing.Add("its rules on the host are not what they should be");
+            if (!await HasRulesAsync([], names.HostTable, FenceRules.Host(names, record, fence.Uplink, fence.Networks.Count), stop)) missing.Add("its rules on the host are not what they should be");
             if (!await HasGroupsAsync(names, record, fence, taps, stop)) missing.Add("the rules of its security groups are not what they should be");
             if (!IsThere(names)) missing.Add($"its gateway's namespace {names.Namespace} is gone");
             else if (!await HasRulesAsync(["ip", "netns", "exec", names.Namespace], "weave", FenceRules.Gateway(record, fence.Uplink), stop)) missing.Add("the rules of its gateway are not what they should be");
         }
-        if (IsThere(names) && !new NameServer(names, Folder(fence.Tag)).Serves(fence)) missing.Add("its name server does not run");
+        if (IsThere(names) && !new NameServer(Folder(fence.Tag)).Serves(fence)) missing.Add("its name server does not run");
         foreach (var (machine, tap, bridge) in taps)
             if (links.Contains(bridge) && !HangsOn(tap, bridge)) missing.Add($"machine {machine} is not plugged into network {bridge}");
         return missing;

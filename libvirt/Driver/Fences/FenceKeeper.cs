@@ -11,7 +11,7 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt.Fences;
 
 /// <summary>
-/// The isolated networks of a weave and their gateway. Per environment network a libvirt network without addresses (a switch); one network namespace that has
+/// The isolated networks of a weave and their gateway. Per environment network a bridge of ours, and a libvirt network that leads machines to it; one network namespace that has
 /// a leg in each, with the address and the MAC that the original gateway had; one uplink to the host with an outer address for every machine address.
 /// </summary>
 internal sealed partial class FenceKeeper(DriverContext context)
@@ -33,13 +33,16 @@ internal sealed partial class FenceKeeper(DriverContext context)
         var taps = await TapsAsync(names, fence, stop);
         // A namespace whose name is gone may live on in its name server, with the other ends of the links.
         if (!IsThere(names)) await ClearGatewayAsync(names, stop);
-        // Each of the three needs nothing of the others, and most of their time is starting programs and waiting for libvirt.
+        var server = new NameServer(Folder(fence.Tag));
+        // None of these needs anything of the others, and most of their time is starting programs and waiting for libvirt.
+        var starts = server.PrepareAsync(fence, stop);
         await Task.WhenAll(
             Task.WhenAll(Enumerable.Range(0, fence.Networks.Count).Select(i => EnsureNetworkAsync(names, i, fence, stop))),
             EnsureNamespaceAsync(names, stop),
-            SetRulesAsync(names, record, fence, taps, stop));
-        await EnsureLinksAsync(names, record, fence, stop);
-        await new NameServer(names, Folder(fence.Tag)).EnsureAsync(fence, stop);
+            SetRulesAsync(names, record, fence, taps, stop),
+            BridgedFrames.LetPassAsync(Bridges(names, fence), stop),
+            starts);
+        await EnsureLinksAsync(names, record, fence, await starts ? server.Start : "", stop);
         await PlugInAsync(taps, stop);
         return new(record.Addresses);
     }
@@ -52,8 +55,10 @@ internal sealed partial class FenceKeeper(DriverContext context)
         foreach (var network in await NetworksAsync(stop))
             using (network)
                 if (FenceNames.TagOf(context.Options.Prefix, network.Name) == tag) await EndNetworkAsync(network, stop);
-        // A libvirtd that died while it ended a network may have left its bridge, and rules for it, of which the next one knows nothing.
-        foreach (var link in Links().Where(l => l.StartsWith(names.BridgePrefix, StringComparison.Ordinal))) await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop);
+        // Bridges are ours; and a libvirtd that died while it ended a network of an earlier version, which made its bridge itself, may have left that, and rules for it.
+        foreach (var link in Links().Where(l => l.StartsWith(names.BridgePrefix, StringComparison.Ordinal)))
+            if (await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop) is { Exit: not 0 } failed && Links().Contains(link))
+                throw new WeaveException(Fault.Internal, $"`{failed.Line}` failed ({failed.Exit}): {failed.Error.Trim()}", "Look at the host's network configuration; another program may have changed what the service made.");
         await FirewallRemnants.ClearAsync(names.BridgePrefix, stop);
         await RemoveRulesAsync(names, stop);
         if (Directory.Exists(Folder(tag))) Directory.Delete(Folder(tag), recursive: true);
@@ -62,7 +67,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
 
     private async Task ClearGatewayAsync(FenceNames names, CancellationToken stop)
     {
-        await new NameServer(names, Folder(names.Tag)).StopAsync(stop);
+        await new NameServer(Folder(names.Tag)).StopAsync(stop);
         if (IsThere(names)) await HostCommand.RunAsync("ip", ["netns", "delete", names.Namespace], null, stop);
         // The folder itself is made with the first namespace after each start of the host.
         else if (File.Exists(names.NamespacePath)) File.Delete(names.NamespacePath);
@@ -152,9 +157,9 @@ internal sealed partial class FenceKeeper(DriverContext context)
     private async Task<string> FreeSubnetAsync(FenceTag tag, CancellationToken stop)
     {
         var used = new HashSet<string>();
-        foreach (var line in (await HostCommand.RunAsync("ip", ["-o", "-4", "-batch", "-"], "addr show\nroute show table all\n", stop)).Split('\n'))
-            if (line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, _, "inet", var address, ..]) used.Add(address[..address.LastIndexOf('.')]);
-            else if (line.StartsWith("100.", StringComparison.Ordinal)) used.Add(line.Split(' ')[0].Split('/')[0] is var a ? a[..a.LastIndexOf('.')] : "");
+        // proc(5) has no word on it: all routing tables, those of local addresses too, with a line `|-- ADDRESS` for each leaf.
+        foreach (var line in await File.ReadAllLinesAsync("/proc/net/fib_trie", stop))
+            if (line.Split("|-- 100.") is [_, var rest]) used.Add("100." + rest[..rest.LastIndexOf('.')]);
         if (Directory.Exists(Folders))
             foreach (var path in Directory.EnumerateFiles(Folders, RecordName, SearchOption.AllDirectories))
                 if (JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord) is { } other) used.Add(other.Subnet);
@@ -167,33 +172,6 @@ internal sealed partial class FenceKeeper(DriverContext context)
             if (used.Add(subnet)) return subnet;
         }
         throw new WeaveException(Fault.Exhausted, "All subnets of 100.64.0.0/10 are in use on this host.", "Delete weaves that are no longer needed.");
-    }
-
-    private async Task EnsureNetworkAsync(FenceNames names, int index, FenceSpec fence, CancellationToken stop)
-    {
-        var name = names.Network(index);
-        var mtu = fence.Networks[index].Mtu;
-        XNamespace mark = DriverContext.MarkNamespace;
-        await context.Host.CallAsync($"make the network '{name}'", async connection =>
-        {
-            try
-            {
-                using var there = await connection.LookupNetworkAsync(name, stop);
-                if (await there.IsActiveAsync(stop) && Directory.Exists($"/sys/class/net/{names.Bridge(index)}")) return;
-                await EndNetworkAsync(there, stop);
-            }
-            catch (LibvirtException e) when (e.Code == VirErrorCode.NoNetwork)
-            {
-                // To be made; the bridge of one that a dying libvirtd left half made or half ended would be in the way.
-                if (Links().Contains(names.Bridge(index))) await HostCommand.TryAsync("ip", ["link", "delete", names.Bridge(index)], null, stop);
-            }
-            var xml = new XElement("network", new XElement("name", name),
-                new XElement("metadata", new XElement(mark + "fence", new XAttribute(XNamespace.Xmlns + "weave", mark.NamespaceName), new XAttribute("owner", context.Options.Prefix),
-                    new XAttribute("environment", fence.Environment.Text), new XAttribute("weave", fence.Weave.Text))),
-                new XElement("bridge", new XAttribute("name", names.Bridge(index)), new XAttribute("stp", "off"), new XAttribute("delay", "0")));
-            if (mtu > 0) xml.Add(new XElement("mtu", new XAttribute("size", mtu)));
-            using var made = await connection.CreateNetworkAsync(xml.ToString(SaveOptions.DisableFormatting), stop);
-        }, stop);
     }
 
     private static async Task EndNetworkAsync(LibvirtNetwork network, CancellationToken stop)
@@ -210,46 +188,6 @@ internal sealed partial class FenceKeeper(DriverContext context)
     }
 
     private Task<IReadOnlyList<LibvirtNetwork>> NetworksAsync(CancellationToken stop) => context.Host.CallAsync("list networks", connection => connection.ListNetworksAsync(cancellationToken: stop), stop);
-
-    private static async Task EnsureNamespaceAsync(FenceNames names, CancellationToken stop)
-    {
-        if (!IsThere(names)) await HostCommand.RunAsync("ip", ["netns", "add", names.Namespace], null, stop);
-        // Constant text: a shell is only there to write files inside the namespace.
-        await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "sh", "-c",
-            "echo 1 > /proc/sys/net/ipv4/ip_forward; for d in all default; do echo 0 > /proc/sys/net/ipv4/conf/$d/rp_filter; f=/proc/sys/net/ipv6/conf/$d/disable_ipv6; [ ! -e $f ] || echo 1 > $f; done"], null, stop);
-    }
-
-    private static async Task EnsureLinksAsync(FenceNames names, FenceRecord record, FenceSpec fence, CancellationToken stop)
-    {
-        var links = Links().ToHashSet();
-        var host = new StringBuilder();
-        var inside = new StringBuilder("link set lo up\n");
-        for (var i = 0; i < fence.Networks.Count; i++)
-        {
-            var network = fence.Networks[i];
-            var mac = network.GatewayMac is { } m && System.Net.NetworkInformation.PhysicalAddress.TryParse(m.Replace(':', '-').ToUpperInvariant(), out _) ? $" address {m}" : "";
-            if (!links.Contains(names.HostLeg(i))) host.Append($"link add {names.HostLeg(i)} type veth peer name {FenceNames.Leg(i)} netns {names.Namespace}{mac}\n");
-            host.Append($"link set {names.HostLeg(i)} {(network.Mtu > 0 ? $"mtu {network.Mtu} " : "")}master {names.Bridge(i)} up\n");
-            if (network.Mtu > 0) inside.Append($"link set {FenceNames.Leg(i)} mtu {network.Mtu}\n");
-            inside.Append($"link set {FenceNames.Leg(i)} up\n");
-            if (network.Gateway is { } gateway) inside.Append($"addr replace {Checked(gateway)}/{network.PrefixLength} dev {FenceNames.Leg(i)}\n");
-        }
-        if (!links.Contains(names.HostUplink)) host.Append($"link add {names.HostUplink} type veth peer name {FenceNames.Uplink} netns {names.Namespace}\n");
-        host.Append($"addr replace {record.HostAddress}/24 dev {names.HostUplink}\nlink set {names.HostUplink} up\n");
-        inside.Append($"link set {FenceNames.Uplink} up\naddr replace {record.GatewayAddress}/24 dev {FenceNames.Uplink}\n");
-        foreach (var address in record.Addresses) inside.Append($"addr replace {address.Outer}/32 dev {FenceNames.Uplink}\n");
-        inside.Append($"route replace default via {record.HostAddress} dev {FenceNames.Uplink}\n");
-        await HostCommand.RunAsync("ip", ["-batch", "-"], host.ToString(), stop);
-        // One entry into the namespace for both; the rules first, so that no link is up without them.
-        await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "sh", "-es"],
-            $"nft -f - << 'END-OF-RULES'\n{FenceRules.Gateway(record, fence.Uplink)}END-OF-RULES\nip -batch - << 'END-OF-LINKS'\n{inside}END-OF-LINKS\n", stop);
-        // Neither end of the uplink and no bridge of a fence speaks IPv6.
-        foreach (var device in new[] { names.HostUplink }.Concat(Enumerable.Range(0, fence.Networks.Count).SelectMany(i => new[] { names.Bridge(i), names.HostLeg(i) })))
-        {
-            var path = $"/proc/sys/net/ipv6/conf/{device}/disable_ipv6";
-            if (File.Exists(path)) await File.WriteAllTextAsync(path, "1", stop);
-        }
-    }
 
     private static IEnumerable<string> Links() => Directory.EnumerateFileSystemEntries("/sys/class/net").Select(p => Path.GetFileName(p));
 }

@@ -8,26 +8,27 @@ using WeaveHypervisor.Model;
 namespace WeaveHypervisor.Libvirt.Fences;
 
 /// <summary>The DHCP and DNS server of a fence: a dnsmasq of its own in the gateway's namespace, which outlives the service.</summary>
-internal sealed class NameServer(FenceNames names, string folder)
+internal sealed class NameServer(string folder)
 {
     private string Config => Path.Combine(folder, "dnsmasq.conf");
     private string PidFile => Path.Combine(folder, "dnsmasq.pid");
 
-    /// <summary>Runs with the wanted configuration; one that runs with another is ended first.</summary>
-    public async Task EnsureAsync(FenceSpec fence, CancellationToken stop)
+    /// <summary>
+    /// Writes the wanted configuration; a server that runs with another is ended. True: <see cref="Start"/> is to be run in the gateway's namespace, once its addresses are there;
+    /// false: it runs already, or nobody is to be served.
+    /// </summary>
+    public async Task<bool> PrepareAsync(FenceSpec fence, CancellationToken stop)
     {
         var wanted = Write(fence);
-        if (wanted is null)
-        {
-            await StopAsync(stop);
-            return;
-        }
-        var same = File.Exists(Config) && await File.ReadAllTextAsync(Config, stop) == wanted;
-        if (same && RunningPid() is not null) return;
+        if (wanted is not null && File.Exists(Config) && await File.ReadAllTextAsync(Config, stop) == wanted && RunningPid() is not null) return false;
         await StopAsync(stop);
+        if (wanted is null) return false;
         DurableFile.Write(Config, file => file.Write(Encoding.UTF8.GetBytes(wanted)));
-        await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "dnsmasq", "--conf-file=" + Config], null, stop);
+        return true;
     }
+
+    /// <summary>A line of a shell that returns when the server serves.</summary>
+    public string Start => $"dnsmasq --conf-file='{Config.Replace("'", @"'\''", StringComparison.Ordinal)}' < /dev/null";
 
     /// <summary>It runs with the wanted configuration, or nobody is to be served.</summary>
     public bool Serves(FenceSpec fence) => Write(fence) is not { } wanted || (File.Exists(Config) && File.ReadAllText(Config) == wanted && RunningPid() is not null);

@@ -21,6 +21,7 @@ internal sealed class CopyStarter(DriverContext context, StateKeeper states, Fen
 {
     private const string Stream = "weave-state";
     private readonly ILogger _log = context.Loggers.CreateLogger<CopyStarter>();
+    private readonly CopyCreation _creation = new(context.Loggers.CreateLogger<CopyCreation>());
 
     public async Task<IReadOnlyList<StartedMachine>> RunAsync(InstantiateRequest request, IProgress<Progress>? progress, CancellationToken stop)
     {
@@ -70,7 +71,7 @@ internal sealed class CopyStarter(DriverContext context, StateKeeper states, Fen
         lock (made) made.Add(copy);
         states.Prepare(copy);
         var connection = await context.Host.OpenAsync(stop);
-        using var domain = await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
+        using var domain = await _creation.CreateAsync(connection, xml, stop);
         await FenceKeeper.SpareGatewayMacsAsync(fence, copy.Blueprint, domain, stop);
         var create = clock.Elapsed;
         if (memory == CopyMemory.Shared) await LoadAsync(domain, copy, stop);
