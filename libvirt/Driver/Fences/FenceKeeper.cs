@@ -33,18 +33,20 @@ internal sealed partial class FenceKeeper(DriverContext context)
         var taps = await TapsAsync(names, fence, stop);
         // A namespace whose name is gone may live on in its name server, with the other ends of the links.
         if (!IsThere(names)) await ClearGatewayAsync(names, stop);
-        var server = new NameServer(Folder(fence.Tag));
-        // None of these needs anything of the others, and most of their time is starting programs and waiting for libvirt.
-        var starts = server.PrepareAsync(fence, stop);
-        await Task.WhenAll(
-            Task.WhenAll(Enumerable.Range(0, fence.Networks.Count).Select(i => EnsureNetworkAsync(names, i, fence, stop))),
-            EnsureNamespaceAsync(names, stop),
-            SetRulesAsync(names, record, fence, taps, stop),
-            BridgedFrames.LetPassAsync(Bridges(names, fence), stop),
-            starts);
-        await EnsureLinksAsync(names, record, fence, await starts ? server.Start : "", stop);
+        // Most of the time of each is starting a program and waiting for kernel or libvirt. No machine is plugged in before all have ended; where some run already, nothing is joined for them before the rules are there.
+        var rules = SetRulesAsync(names, record, fence, taps, stop);
+        if (taps.Count > 0) await rules;
+        await Task.WhenAll(rules, BridgedFrames.LetPassAsync(Bridges(names, fence), stop), WireAsync());
         await PlugInAsync(taps, stop);
         return new(record.Addresses);
+
+        async Task WireAsync()
+        {
+            var server = new NameServer(Folder(fence.Tag));
+            var starts = server.PrepareAsync(fence, stop);
+            await Task.WhenAll(Task.WhenAll(Enumerable.Range(0, fence.Networks.Count).Select(i => EnsureNetworkAsync(names, i, fence, stop))), EnsureNamespaceAsync(names, stop), starts);
+            await EnsureLinksAsync(names, record, fence, await starts ? server.Start : "", stop);
+        }
     }
 
     /// <summary>Removes all of a fence, whole or in parts; gone already: success.</summary>
