@@ -18,7 +18,7 @@ using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt;
 
-/// <summary>The hypervisor driver of libvirt and QEMU on this host. A thin face: each member is one call of the part that does it.</summary>
+/// <summary>The hypervisor driver of libvirt and QEMU on this host. A thin face: nearly each member is one call of the part that does it.</summary>
 public sealed class LibvirtDriver : IHypervisorDriver, IMachineExports, IMachineImports
 {
     private readonly DriverContext _context;
@@ -85,7 +85,12 @@ public sealed class LibvirtDriver : IHypervisorDriver, IMachineExports, IMachine
     public Task DeleteFilesAsync(IReadOnlyList<string> paths, CancellationToken stop) => _owned.DeleteFilesAsync(paths, stop);
     public Task<CaptureResult> CaptureAsync(CaptureRequest request, IProgress<Progress>? progress, CancellationToken stop) => _capture.RunAsync(request, progress, stop);
     public Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop) => _capture.AbandonAsync(request, stop);
-    public Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop) => _fences.MakeAsync(fence, stop);
+    public async Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop)
+    {
+        var facts = await _fences.MakeAsync(fence, stop);
+        await _endpoints.ReachAsync(fence.Tag, stop);
+        return facts;
+    }
     public Task<IReadOnlyList<string>> InspectFenceAsync(FenceSpec fence, CancellationToken stop) => _fences.InspectAsync(fence, stop);
     public Task RetireFenceAsync(FenceTag tag, CancellationToken stop) => _fences.RetireAsync(tag, stop);
     public Task<IReadOnlyList<StartedMachine>> InstantiateAsync(InstantiateRequest request, IProgress<Progress>? progress, CancellationToken stop) => _starter.RunAsync(request, progress, stop);

@@ -105,7 +105,8 @@ public interface IHypervisorDriver : IAsyncDisposable
     Task<IReadOnlyList<HeadReport>> AbandonCaptureAsync(CaptureRequest request, CancellationToken stop);
 
     /// <summary>
-    /// Makes the isolated networks and the gateway of a weave. There already: made whole again (a flushed rule set, a dead DNS server) and kept.
+    /// Makes the isolated networks and the gateway of a weave. There already, or left in parts by whatever ended it: made whole again (a flushed rule set, a dead DNS server) and kept, under machines that run.
+    /// A fence that a reboot of the host took gets the outer addresses that it had.
     /// Machines never see a difference to the original network but for the outside. Answers host addresses that lead to the machines.
     /// </summary>
     Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop);
@@ -154,6 +155,7 @@ public interface IHypervisorDriver : IAsyncDisposable
     /// <summary>
     /// Makes exactly <paramref name="endpoints"/> the published ports of this service on this host, in one atomic change; connections that exist go on to where they went.
     /// They outlive the service. A port that a local program listens on, or another owner's, is refused (Conflict) before anything changes.
+    /// The fence behind a target need not be there: until it is made nobody gets through, and what is sent to the port goes nowhere else; then it leads in.
     /// </summary>
     Task PublishAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop);
 

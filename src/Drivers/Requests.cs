@@ -135,6 +135,8 @@ public sealed record PublishedEndpoint(RouteId Id, RouteProtocol Protocol, strin
 {
     /// <summary>Who may use it: IPv4 prefixes in canonical form, ascending, joined by commas (<see cref="AccessPolicy.ToString"/>); null: everyone. What others send to the port is dropped.</summary>
     public string? Sources { get; init; }
+    /// <summary>The fence behind which the target is; null: the target is no copy.</summary>
+    public FenceTag? Fence { get; init; }
 }
 
 public sealed record AttachedVolume(VolumeName Volume, string Target, LayerRef Layer)

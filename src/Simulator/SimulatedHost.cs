@@ -41,6 +41,7 @@ public sealed partial class SimulatedHost : IDisposable
 
     internal Dictionary<Guid, SimulatedMachine> Machines { get; } = [];
     internal Dictionary<NetworkName, NetworkBlueprint> Networks { get; } = [];
+    /// <summary>Also those of which only the addresses are kept.</summary>
     internal Dictionary<FenceTag, SimulatedFence> Fences { get; } = [];
     internal Dictionary<FenceTag, List<string>> Damages { get; } = [];
     internal List<PublishedEndpoint> Published { get; set; } = [];
@@ -127,7 +128,7 @@ public sealed partial class SimulatedHost : IDisposable
     /// <summary>What answers at a host address: an outer address of a fence, or the own address of a user's machine. Null where nothing does.</summary>
     public SimulatedAnswer? Ask(string address) => Locked(() =>
     {
-        foreach (var fence in Fences.Values)
+        foreach (var fence in Fences.Values.Where(f => f.Stands))
             if (fence.Addresses.FirstOrDefault(a => a.Outer == address) is { } inner)
                 return Machines.Values.FirstOrDefault(m => m.Tag == fence.Spec.Tag && m.RunState == RunState.Running && m.Nics.Any(n => n.Mac == inner.Mac)) is { } copy ? AnswerOf(copy) : null;
         return Machines.Values.FirstOrDefault(m => m.Tag is null && m.RunState == RunState.Running && m.Nics.Any(n => n.Addresses.Contains(address))) is { } machine ? AnswerOf(machine) : null;
@@ -135,17 +136,23 @@ public sealed partial class SimulatedHost : IDisposable
 
     /// <summary>What answers at a port of a host address, like <see cref="Ask(string)"/>, through the rules of a fence; null where nothing does.</summary>
     public SimulatedAnswer? Reach(string address, int port, RouteProtocol protocol = RouteProtocol.Tcp) => Locked(() =>
-        Fences.Values.All(f => f.Addresses.FirstOrDefault(a => a.Outer == address) is not { } at || f.LetsIn(at.Machine, protocol, port))) ? Ask(address) : null;
+        Fences.Values.All(f => !f.Stands || f.Addresses.FirstOrDefault(a => a.Outer == address) is not { } at || f.LetsIn(at.Machine, protocol, port))) ? Ask(address) : null;
 
-    /// <summary>What answers at a published port; null where nothing does, and where it is not for the client.</summary>
+    /// <summary>What answers at a published port; null where nothing does, where it is not for the client, and where the fence that it leads into is not there.</summary>
     /// <param name="client">Who asks.</param>
     public SimulatedAnswer? AskPort(int port, RouteProtocol protocol = RouteProtocol.Tcp, string client = "192.0.2.99") =>
         Locked(() => Published.FirstOrDefault(e => e.ListenPort == port && e.Protocol == protocol)) is { } endpoint
         && (endpoint.Sources is not { } sources || AccessPolicy.TryParse(sources, out var policy) && policy.LetsIn(System.Net.IPAddress.Parse(client)))
+        && (endpoint.Fence is not { } tag || Locked(() => Standing(tag)?.Addresses.Any(a => a.Outer == endpoint.TargetAddress) == true))
             ? Reach(endpoint.TargetAddress, endpoint.TargetPort, protocol) : null;
 
     /// <summary>The security groups that a fence enforces now; null where there is no such fence.</summary>
-    public IReadOnlyList<SecurityGroup>? GroupsOf(FenceTag tag) => Locked(() => Fences.GetValueOrDefault(tag)?.Spec.Groups);
+    public IReadOnlyList<SecurityGroup>? GroupsOf(FenceTag tag) => Locked(() => Standing(tag)?.Spec.Groups);
+
+    /// <summary>The fence is there, whole or damaged.</summary>
+    public bool HasFence(FenceTag tag) => Locked(() => Standing(tag) is not null);
+
+    internal SimulatedFence? Standing(FenceTag tag) => Fences.GetValueOrDefault(tag) is { Stands: true } fence ? fence : null;
 
     /// <summary>Whom published ports are for, by port: canonical prefixes, or null for everyone.</summary>
     public IReadOnlyDictionary<int, string?> Sources => Locked(() => Published.ToDictionary(e => e.ListenPort, e => e.Sources));
@@ -161,7 +168,7 @@ public sealed partial class SimulatedHost : IDisposable
     /// <summary>A machine writes and there is no space: the hypervisor pauses it, until it is resumed when there is some again.</summary>
     public void RunOutOfSpace(Guid uuid) => Locked(() => (Machines[uuid].RunState, Machines[uuid].Trouble) = (RunState.Paused, DiskTrouble.NoSpace));
 
-    /// <summary>A foreign hand removes a fence.</summary>
+    /// <summary>A foreign hand removes a fence, with all that is kept of it.</summary>
     public void BreakFence(FenceTag tag) => Locked(() => Fences.Remove(tag));
 
     /// <summary>A foreign hand takes a part of a fence away: rules, a link, the name server.</summary>
@@ -184,11 +191,11 @@ public sealed partial class SimulatedHost : IDisposable
         machine.Disks[target] = machine.Disks[target] with { Path = path };
     });
 
-    /// <summary>Power cut: all machines off, copies and fences gone, files stay.</summary>
+    /// <summary>Power cut: all machines off, copies and fences gone; files stay, and so does what says which addresses a fence has.</summary>
     public void Reboot() => Locked(() =>
     {
         foreach (var uuid in Machines.Keys.ToArray()) KillMachine(uuid);
-        Fences.Clear();
+        foreach (var (tag, fence) in Fences.ToArray()) Fences[tag] = fence with { Stands = false };
         Damages.Clear();
         Published = [];
     });
@@ -292,6 +299,8 @@ internal sealed class SimulatedMachine
 /// <param name="Spec">As it was made last.</param>
 internal sealed record SimulatedFence(int Block, IReadOnlyList<MachineAddress> Addresses, FenceSpec Spec)
 {
+    /// <summary>False: only its addresses are kept.</summary>
+    public bool Stands { get; init; } = true;
     /// <summary>Its groups let somebody from outside in.</summary>
     public bool LetsIn(MachineName machine, RouteProtocol protocol, int port) =>
         new Reachability(Spec.Groups, Spec.Networks, [.. Spec.Machines.Select(m => (m.Name, m.Nics))]).AskFromOutside(machine, protocol, port).Allowed;

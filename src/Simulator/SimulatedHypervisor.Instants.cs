@@ -143,7 +143,7 @@ public sealed partial class SimulatedHypervisor
         var name = copy.Machine.Name;
         if (Find(copy.Machine) is { } there) return new(name, there.RunState, "kept", null, default, default, default);
         if (copy.RunState == RunState.Off) return new(name, RunState.Off, "off", null, default, default, default);
-        if (!host.Fences.ContainsKey(request.Tag)) throw new WeaveException(Fault.NotFound, $"The fence {request.Tag} of weave {request.Weave} is not there.", "Make the fence first.");
+        if (host.Standing(request.Tag) is null) throw new WeaveException(Fault.NotFound, $"The fence {request.Tag} of weave {request.Weave} is not there.", "Make the fence first.");
         if (host.Machines.ContainsKey(copy.Machine.Uuid) || host.Machines.Values.Any(m => m.Ref.HypervisorName == copy.Machine.HypervisorName))
             throw new WeaveException(Fault.AlreadyExists, $"Another machine has the name {Ids.Quote(copy.Machine.HypervisorName)} or the UUID {copy.Machine.Uuid}.");
         var machine = new SimulatedMachine

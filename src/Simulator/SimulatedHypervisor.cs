@@ -116,13 +116,13 @@ public sealed partial class SimulatedHypervisor(SimulatedHost host, string? rule
                             select new MachineAddress(machine.Name, nic.Mac, inner, $"100.{64 + block / 256}.{block % 256}.{next++}");
             made = new(block, [.. addresses], fence);
         }
-        host.Fences[fence.Tag] = made with { Spec = fence };
+        host.Fences[fence.Tag] = made with { Spec = fence, Stands = true };
         host.Damages.Remove(fence.Tag);
         return new FenceFacts(made.Addresses);
     });
 
     public Task<IReadOnlyList<string>> InspectFenceAsync(FenceSpec fence, CancellationToken stop) => Do<IReadOnlyList<string>>(stop, () =>
-        host.Fences.GetValueOrDefault(fence.Tag) is not { } made ? ["it is gone from the host"]
+        host.Standing(fence.Tag) is not { } made ? ["it is gone from the host"]
         : [.. host.Damages.GetValueOrDefault(fence.Tag) ?? [], .. made.Spec.Groups.SequenceEqual(fence.Groups) ? [] : (string[])["its security groups are others"]]);
 
     public Task RetireFenceAsync(FenceTag tag, CancellationToken stop) => Do(stop, () => { host.Fences.Remove(tag); });

@@ -212,7 +212,8 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
                 found.Add(drift);
             }
         var changed = weave with { Machines = machines, State = weave.State == WeaveState.Failed ? weave.State : Adoption.MainState.Of([.. machines.Select(m => m.RunState)]) };
-        if (weave.IsMain) return new(weave, changed, found);
+        // A copy that is stopped needs no fence: its start makes it whole, whatever is missing of it. So a host that was started anew makes none for thousands of weaves that nobody may start again.
+        if (weave.IsMain || machines.All(m => m.RunState == RunState.Off)) return new(weave, changed, found);
         var broken = await bench.Driver.InspectFenceAsync(Fences.SpecOf(changed), stop);
         return new(weave, changed, found, broken.Count > 0 ? string.Join("; ", broken) : weave.Drift.Any(d => d.Text == Unfinished) ? Unfinished : null);
     }

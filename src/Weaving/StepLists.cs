@@ -33,6 +33,7 @@ internal static class StepLists
         var (json, results) = (WeavingJson.Default, ResultJson.Default);
         var collector = new GarbageCollector(bench);
         var start = new WeaveStart(bench);
+        var fences = new FenceMaking(bench, publisher);
         Revive[] revival = [new(bench, new ReserveWeave(bench)), new(bench, new ForkLayers(bench)), new(bench, new MakeFence(bench)), new(bench, new StartCopies(bench, start))];
         return
         [
@@ -74,7 +75,7 @@ internal static class StepLists
                 .Result(p => JsonSerializer.Serialize(new ActivateResult(p.Environment, p.Weave, p.Previous), results.ActivateResult))
                 .Build(),
             StepList.For(Kinds.Power, Version, json.PowerPlan)
-                .Then(new SwitchPower(bench, start))
+                .Then(new SwitchPower(bench, fences, start))
                 .Result(p => JsonSerializer.Serialize(new PowerResult(p.Environment, p.Weave, p.After), results.PowerResult))
                 .Build(),
             StepList.For(Kinds.Keep, Version, json.KeepPlan)
@@ -113,12 +114,12 @@ internal static class StepLists
                 .Result(p => JsonSerializer.Serialize(new CompactResult(p.Environment, p.LayersMerged, p.Pulls, p.LongestBefore, p.LongestAfter, p.InUse), results.CompactResult))
                 .Build(),
             StepList.For(Kinds.Sync, Version, json.SyncPlan)
-                .Then(new CheckSync(bench)).Then(new TakeCapture<SyncPlan>(bench)).Then(new FreezeSource(bench)).Then(new FreeVolume(bench)).Then(new CompareVolume(bench)).Then(new WriteLayer(bench))
-                .Then(new SwitchHead(bench)).Then(new ReturnVolume(bench)).PointOfNoReturn().Then(new CollectAfterSync(collector))
+                .Then(new CheckSync(bench)).Then(new TakeCapture<SyncPlan>(bench)).Then(new FreezeSource(bench)).Then(new FreeVolume(bench, fences)).Then(new CompareVolume(bench)).Then(new WriteLayer(bench))
+                .Then(new SwitchHead(bench)).Then(new ReturnVolume(bench, fences)).PointOfNoReturn().Then(new CollectAfterSync(collector))
                 .Result(p => JsonSerializer.Serialize(SyncResult.Of(p), results.SyncResult))
                 .Build(),
             StepList.For(Kinds.UndoSync, Version, json.SyncPlan)
-                .Then(new CheckSync(bench)).Then(new FreeVolume(bench)).Then(new WriteLayer(bench)).Then(new SwitchHead(bench)).Then(new ReturnVolume(bench))
+                .Then(new CheckSync(bench)).Then(new FreeVolume(bench, fences)).Then(new WriteLayer(bench)).Then(new SwitchHead(bench)).Then(new ReturnVolume(bench, fences))
                 .PointOfNoReturn().Then(new CollectAfterSync(collector))
                 .Result(p => JsonSerializer.Serialize(SyncResult.Of(p), results.SyncResult))
                 .Build(),

@@ -394,7 +394,7 @@ public sealed class BranchingTests
         await world.RouteAsync("past");
         world.Host.Reboot();
         var report = await world.Weaver.ReconcileAsync(new(RepairMode.Look), default);
-        Assert.Contains(report.Findings, f => f.Subject == "lab/past" && f.Text.Contains("fence", StringComparison.Ordinal));
+        Assert.Contains(report.Findings, f => f.Subject == "lab/past" && f.Text.Contains("stopped", StringComparison.Ordinal));
         Assert.Contains(report.Findings, f => f.Subject == "routes");
         Assert.Equal(WeaveState.Stopped, (await world.WeaveAsync("past")).State);
         Assert.NotEmpty((await world.Weaver.ReconcileAsync(new(RepairMode.Repair), default)).Repaired);

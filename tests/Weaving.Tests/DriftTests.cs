@@ -180,33 +180,40 @@ public sealed class DriftTests
         await world.CreateAsync("one");
         await world.CreateAsync("two");
         await world.RouteAsync("two", listen: 8081);
+        var before = (await world.WeaveAsync("two")).Addresses;
         await world.DeleteAsync("one", withSnapshots: true);
-        world.Host.Reboot();
+        world.Host.BreakFence((await world.WeaveAsync("two")).Tag);
         var report = await world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
         Assert.Contains(report.Repaired, r => r.StartsWith("made whole", StringComparison.Ordinal));
-        await world.PowerAsync("two", WeavePower.Start);
+        Assert.NotEqual(before, (await world.WeaveAsync("two")).Addresses);
         Assert.Equal(Web, world.Host.AskPort(8081)!.Machine);
         await world.CheckAsync();
     }
 
-    [Fact]
-    public async Task A_service_that_ends_right_after_it_made_fences_again_at_other_addresses_knows_them_after_its_next_start()
+    /// <summary>Two weaves that run, whose fences are gone and will get other addresses: the service ends after it made both, and before anything is written.</summary>
+    private static async Task<World> EndedAsync()
     {
-        await using var world = await WithLabAsync();
+        var world = await WithLabAsync();
         await world.CreateAsync("one");
         await world.CreateAsync("two");
         await world.CreateAsync("three");
         await world.RouteAsync("two", listen: 8081);
         await world.DeleteAsync("one", withSnapshots: true);
-        var before = (await world.WeaveAsync("two")).Addresses;
-        world.Host.Reboot();
+        foreach (var id in new[] { "two", "three" }) world.Host.BreakFence((await world.WeaveAsync(id)).Tag);
         world.Restart();
-        // Both fences are made, and then the process is gone before anything is written.
         world.Process.Calls.Counts = boundary => boundary == "driver.MakeFenceAsync after";
         world.Process.Calls.Arm(dieAt: 1);
         await Task.WhenAny(world.Weaver.ReconcileAsync(new(RepairMode.Restore), default), world.Process.Calls.Died);
         Assert.True(world.Process.Calls.Died.IsCompleted);
         world.Restart();
+        return world;
+    }
+
+    [Fact]
+    public async Task A_service_that_ends_right_after_it_made_fences_again_at_other_addresses_knows_them_after_its_next_start()
+    {
+        await using var world = await EndedAsync();
+        var before = (await world.WeaveAsync("two")).Addresses;
         // Looking alone makes nothing whole, and does not take it for whole either.
         Assert.Contains((await LookAsync(world)).Repairable, r => r.Contains("the fence of lab/two", StringComparison.Ordinal));
         Assert.Single((await world.WeaveAsync("two")).Drift, d => d.Kind == DriftKind.Fence);
@@ -215,27 +222,152 @@ public sealed class DriftTests
         var two = await world.WeaveAsync("two");
         Assert.NotEqual(before, two.Addresses);
         Assert.DoesNotContain(two.Drift, d => d.Kind == DriftKind.Fence);
-        await world.PowerAsync("two", WeavePower.Start);
         Assert.Equal(Web, world.Host.AskPort(8081)!.Machine);
         await world.CheckAsync();
     }
 
     [Fact]
-    public async Task After_a_reboot_of_the_host_all_is_made_whole_by_the_start_of_the_service_and_what_stopped_stays_told()
+    public async Task After_a_reboot_of_the_host_routes_are_published_again_no_fence_is_made_and_what_stopped_stays_told()
     {
         await using var world = await PastAsync();
+        var port = (await world.Store.ListRoutesAsync(Lab, default)).Single().ListenPort;
+        await world.CreateAsync("never", start: StartMode.None);
+        var tag = (await world.WeaveAsync("past")).Tag;
         world.Host.Reboot();
         world.Restart();
+        world.Calls.Counts = boundary => boundary.StartsWith("driver.", StringComparison.Ordinal) && boundary.Contains("Fence", StringComparison.Ordinal);
+        world.Calls.Arm();
         var report = await world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
-        Assert.Contains(report.Repaired, r => r.Contains("fence", StringComparison.Ordinal));
-        Assert.Contains(report.Repaired, r => r.Contains("route", StringComparison.Ordinal));
+        Assert.Empty(world.Calls.Passed);
+        Assert.False(world.Host.HasFence(tag));
+        Assert.Contains("route", Assert.Single(report.Repaired), StringComparison.Ordinal);
         var past = await world.WeaveAsync("past");
         Assert.Equal(WeaveState.Stopped, past.State);
-        Assert.Equal(2, past.Drift.Count(d => d.Kind == DriftKind.Stopped));
+        Assert.Equal([DriftKind.Stopped, DriftKind.Stopped], past.Drift.Select(d => d.Kind));
+        Assert.Empty((await world.WeaveAsync("never")).Drift);
         Assert.All((await world.WeaveAsync("main")).Machines, m => Assert.Equal(RunState.Off, m.RunState));
         await world.CheckAsync();
         Assert.True(IsWell(await RepairAsync(world)));
+        Assert.True(IsWell(await RepairAsync(world, "past")));
         Assert.Empty((await world.WeaveAsync("past")).Drift);
+        Assert.Null(world.Host.AskPort(port));
+        // The start makes it, at the addresses of before.
+        await world.PowerAsync("past", WeavePower.Start);
+        Assert.Equal(past.Addresses, (await world.WeaveAsync("past")).Addresses);
+        Assert.Equal(Web, world.Host.AskPort(port)!.Machine);
+        await world.PowerAsync("never", WeavePower.Start);
+        Assert.True(IsWell(await LookAsync(world)));
+        await world.CheckAsync();
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("its rules on the host are not what they should be")]
+    public async Task What_is_missing_of_the_fence_of_a_stopped_weave_is_nobodys_concern_until_its_start_makes_it_whole(string? part)
+    {
+        await using var world = await PastAsync();
+        var past = await world.WeaveAsync("past");
+        if (part is null) world.Host.BreakFence(past.Tag);
+        else world.Host.DamageFence(past.Tag, part);
+        await LookAsync(world);
+        Assert.Equal(DriftKind.Fence, Assert.Single((await world.WeaveAsync("past")).Drift).Kind);
+        // While one of its machines is there it is needed.
+        world.Host.KillMachine(past.Machines[0].Uuid);
+        Assert.Contains((await LookAsync(world)).Repairable, r => r.Contains("the fence of lab/past", StringComparison.Ordinal));
+        // The look that finds it stopped asks for no fence any more.
+        world.Host.KillMachine(past.Machines[1].Uuid);
+        Assert.DoesNotContain((await LookAsync(world)).Repairable, r => r.Contains("fence", StringComparison.Ordinal));
+        Assert.All((await world.WeaveAsync("past")).Drift, d => Assert.Equal(DriftKind.Stopped, d.Kind));
+        Assert.DoesNotContain((await RepairAsync(world, "past")).Repaired, r => r.Contains("fence", StringComparison.Ordinal));
+        Assert.Equal(part is not null, world.Host.HasFence(past.Tag));
+        await world.PowerAsync("past", WeavePower.Start);
+        Assert.True(IsWell(await LookAsync(world)));
+        Assert.Empty((await world.WeaveAsync("past")).Drift);
+        await world.CheckAsync();
+    }
+
+    [Theory]
+    [InlineData(RunState.Running)]
+    [InlineData(RunState.Paused)]
+    public async Task The_fence_of_a_weave_of_which_one_machine_is_not_off_is_made_whole(RunState state)
+    {
+        await using var world = await PastAsync();
+        if (state == RunState.Paused) await world.PowerAsync("past", WeavePower.Pause);
+        var past = await world.WeaveAsync("past");
+        world.Host.KillMachine(past.Machines[0].Uuid);
+        world.Host.BreakFence(past.Tag);
+        Assert.Contains("its fence is not whole", (await NoticedAsync(world, "past", DriftKind.Fence)).Text);
+        Assert.Contains((await RepairAsync(world)).Repaired, r => r.StartsWith("made whole", StringComparison.Ordinal));
+        Assert.True(world.Host.HasFence(past.Tag));
+        Assert.DoesNotContain((await world.WeaveAsync("past")).Drift, d => d.Kind == DriftKind.Fence);
+        await world.CheckAsync();
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("driver.MakeFenceAsync after")]
+    [InlineData("driver.PublishAsync before")]
+    [InlineData("driver.PublishAsync after")]
+    [InlineData("store.CommitAsync after")]
+    public async Task A_start_that_gets_other_addresses_takes_the_routes_with_it_whatever_it_dies_at(string? boundary)
+    {
+        await using var world = await WithLabAsync();
+        await world.CreateAsync("one");
+        await world.CreateAsync("two");
+        await world.RouteAsync("two", listen: 8081);
+        await world.ActivateAsync("two");
+        await world.RouteAsync(null, listen: 8082);
+        await world.DeleteAsync("one", withSnapshots: true);
+        var before = (await world.WeaveAsync("two")).Addresses;
+        await world.PowerAsync("two", WeavePower.Stop);
+        world.Host.BreakFence((await world.WeaveAsync("two")).Tag);
+        Assert.True(IsWell(await LookAsync(world)));
+        var operation = await world.Weaver.ChangePowerAsync(Lab, WeaveId.Parse("two"), WeavePower.Start, Me, default);
+        if (boundary is not null)
+        {
+            world.Calls.Counts = b => b == boundary;
+            world.Calls.Arm(dieAt: 0);
+            Assert.False(await world.Process.RunAsync(Lab));
+            world.Restart();
+        }
+        Assert.Equal(OperationState.Succeeded, (await world.RunAsync(_ => Task.FromResult(operation))).State);
+        Assert.NotEqual(before, (await world.WeaveAsync("two")).Addresses);
+        Assert.Equal((Web, Web), (world.Host.AskPort(8081)!.Machine, world.Host.AskPort(8082)!.Machine));
+        Assert.True(IsWell(await LookAsync(world)));
+        await world.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_fence_whose_making_was_not_told_the_end_of_is_told_its_addresses_by_the_start_of_its_weave()
+    {
+        await using var world = await EndedAsync();
+        Assert.Contains((await world.WeaveAsync("two")).Drift, d => d.Kind == DriftKind.Fence);
+        world.Host.Reboot();
+        Assert.DoesNotContain((await world.Weaver.ReconcileAsync(new(RepairMode.Restore), default)).Repaired, r => r.Contains("fence", StringComparison.Ordinal));
+        var before = await world.WeaveAsync("two");
+        Assert.DoesNotContain(before.Drift, d => d.Kind == DriftKind.Fence);
+        await world.PowerAsync("two", WeavePower.Start);
+        Assert.NotEqual(before.Addresses, (await world.WeaveAsync("two")).Addresses);
+        Assert.Equal(Web, world.Host.AskPort(8081)!.Machine);
+        await world.CheckAsync();
+    }
+
+    [Fact]
+    public async Task A_port_of_a_stopped_weave_leads_to_no_other_that_has_got_its_addresses()
+    {
+        await using var world = await WithLabAsync();
+        await world.CreateAsync("one");
+        await world.RouteAsync("one", listen: 8081);
+        var one = await world.WeaveAsync("one");
+        await world.PowerAsync("one", WeavePower.Stop);
+        world.Host.BreakFence(one.Tag);
+        await world.CreateAsync("two");
+        Assert.Equal(one.Addresses.Select(a => a.Outer), (await world.WeaveAsync("two")).Addresses.Select(a => a.Outer));
+        Assert.Null(world.Host.AskPort(8081));
+        await world.PowerAsync("one", WeavePower.Start);
+        one = await world.WeaveAsync("one");
+        Assert.Equal(one.Machines.Single(m => m.Name == Web).Uuid, world.Host.AskPort(8081)!.Uuid);
+        await world.CheckAsync();
     }
 
     [Fact]

@@ -108,14 +108,38 @@ public sealed class RulesTests
         await world.CreateAsync("copy");
         await world.RulesAsync("copy", Shut);
         var tag = (await world.WeaveAsync("copy")).Tag;
-        world.Host.Reboot();
-        world.Restart();
+        world.Host.BreakFence(tag);
         await world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
         Assert.Equal(Shut.Groups, world.Host.GroupsOf(tag));
         await using (var driver = new Simulator.SimulatedHypervisor(world.Host)) await driver.MakeFenceAsync(Branching.Fences.SpecOf(await world.WeaveAsync("copy")) with { Groups = [] }, default);
         Assert.Contains((await world.Weaver.ReconcileAsync(new(RepairMode.Look), default)).Findings, f => f.Text.Contains("security groups", StringComparison.Ordinal));
         await world.Weaver.ReconcileAsync(new(RepairMode.Repair), default);
         Assert.Equal(Shut.Groups, world.Host.GroupsOf(tag));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_weave_that_is_started_after_a_reboot_of_the_host_has_its_groups_before_its_machines(bool setMeanwhile)
+    {
+        await using var world = await WithLabAsync();
+        await world.CreateAsync("copy");
+        if (!setMeanwhile) await world.RulesAsync("copy", Shut);
+        var tag = (await world.WeaveAsync("copy")).Tag;
+        world.Host.Reboot();
+        world.Restart();
+        await world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
+        Assert.Null(world.Host.GroupsOf(tag));
+        if (setMeanwhile) await world.RulesAsync("copy", Shut);
+        IReadOnlyList<SecurityGroup>? first = null;
+        world.Calls.Arm(act: (_, boundary, _) =>
+        {
+            if (boundary == "driver.InstantiateAsync before") first = world.Host.GroupsOf(tag);
+            return Task.CompletedTask;
+        });
+        await world.PowerAsync("copy", WeavePower.Start);
+        Assert.Equal(Shut.Groups, first);
+        await world.CheckAsync();
     }
 
     [Fact]

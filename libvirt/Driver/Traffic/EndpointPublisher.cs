@@ -60,7 +60,14 @@ internal sealed class EndpointPublisher(DriverContext context)
         return [.. found.Where(e => InFence(e) || accepts.Split('\n').Any(l => l.Contains($"-d {e.TargetAddress}/32 ", StringComparison.Ordinal) && l.Contains($"--dport {e.TargetPort} ", StringComparison.Ordinal) && l.Contains(Accepts, StringComparison.Ordinal)))];
     }
 
-    private static bool InFence(PublishedEndpoint endpoint) => endpoint.TargetAddress.StartsWith("100.", StringComparison.Ordinal);
+    /// <summary>A fence has been made, maybe after ports into it were published: clients at a loopback address get in, too.</summary>
+    public async Task ReachAsync(FenceTag fence, CancellationToken stop)
+    {
+        // The record is written before the links are looked at, so that whichever of the two comes later opens it.
+        if ((await ReadLocalnetAsync(stop)).Contains(PublishedRules.Uplink(fence))) await SwitchLocalnetAsync(PublishedRules.Uplink(fence), true, stop);
+    }
+
+    private static bool InFence(PublishedEndpoint endpoint) => endpoint.Fence is not null;
 
     private async Task<PublishedRules.Found> ReadAsync(CancellationToken stop)
     {
@@ -104,18 +111,21 @@ internal sealed class EndpointPublisher(DriverContext context)
         }
     }
 
-    /// <summary>The device behind each target, and whether a loopback listener leads there.</summary>
+    /// <summary>The device behind each target, and whether a loopback listener leads there. That of a fence may not be there.</summary>
     private static async Task<IReadOnlyList<(string Device, bool Local)>> DevicesAsync(IReadOnlyList<PublishedEndpoint> endpoints, CancellationToken stop)
     {
         var devices = new List<(string, bool)>();
-        foreach (var group in endpoints.GroupBy(e => e.TargetAddress))
+        foreach (var group in endpoints.Where(InFence).GroupBy(e => PublishedRules.Uplink(e.Fence!.Value))) devices.Add((group.Key, group.Any(IsLocal)));
+        foreach (var group in endpoints.Where(e => !InFence(e)).GroupBy(e => e.TargetAddress))
         {
             var (exit, output, _, _) = await HostCommand.TryAsync("ip", ["-o", "route", "get", group.Key], null, stop);
             var words = output.Split(' ', StringSplitOptions.RemoveEmptyEntries);
             var at = Array.IndexOf(words, "dev");
-            if (exit == 0 && at >= 0 && at + 1 < words.Length) devices.Add((words[at + 1], group.Any(e => e.ListenAddress == "0.0.0.0" || e.ListenAddress.StartsWith("127.", StringComparison.Ordinal))));
+            if (exit == 0 && at >= 0 && at + 1 < words.Length) devices.Add((words[at + 1], group.Any(IsLocal)));
         }
         return devices;
+
+        static bool IsLocal(PublishedEndpoint e) => e.ListenAddress == "0.0.0.0" || e.ListenAddress.StartsWith("127.", StringComparison.Ordinal);
     }
 
     /// <summary>
@@ -143,18 +153,23 @@ internal sealed class EndpointPublisher(DriverContext context)
     /// <summary>Lets packets that came from a loopback address pass through these devices; devices that we had opened and are no longer needed are closed again.</summary>
     private async Task LocalnetAsync(IReadOnlyCollection<string> devices, CancellationToken stop)
     {
-        static string Switch(string device) => $"/proc/sys/net/ipv4/conf/{device}/route_localnet";
-        var before = File.Exists(LocalnetRecord) ? (await File.ReadAllTextAsync(LocalnetRecord, stop)).Split('\n', StringSplitOptions.RemoveEmptyEntries) : [];
+        var before = await ReadLocalnetAsync(stop);
         var opened = before.Where(devices.Contains).ToList();
         foreach (var device in devices.Where(d => d != "lo" && !opened.Contains(d)))
-            if (File.Exists(Switch(device)) && (await File.ReadAllTextAsync(Switch(device), stop)).Trim() == "0") opened.Add(device);
+            if (!File.Exists(Switch(device)) || (await File.ReadAllTextAsync(Switch(device), stop)).Trim() == "0") opened.Add(device);
         if (opened.Count == 0) DurableFile.TryDelete(LocalnetRecord);
         else
         {
             DurableFile.CreateDirectory(context.Options.Root, DriverPaths.FolderMode);
             DurableFile.Write(LocalnetRecord, file => file.Write(Encoding.ASCII.GetBytes(string.Join('\n', opened.Distinct()))));
         }
-        foreach (var device in opened) if (File.Exists(Switch(device))) await File.WriteAllTextAsync(Switch(device), "1", stop);
-        foreach (var device in before.Where(d => !devices.Contains(d))) if (File.Exists(Switch(device))) await File.WriteAllTextAsync(Switch(device), "0", stop);
+        foreach (var device in opened) await SwitchLocalnetAsync(device, true, stop);
+        foreach (var device in before.Where(d => !devices.Contains(d))) await SwitchLocalnetAsync(device, false, stop);
     }
+
+    private async Task<IReadOnlyList<string>> ReadLocalnetAsync(CancellationToken stop) => File.Exists(LocalnetRecord) ? (await File.ReadAllTextAsync(LocalnetRecord, stop)).Split('\n', StringSplitOptions.RemoveEmptyEntries) : [];
+
+    private static string Switch(string device) => $"/proc/sys/net/ipv4/conf/{device}/route_localnet";
+
+    private static Task SwitchLocalnetAsync(string device, bool on, CancellationToken stop) => File.Exists(Switch(device)) ? File.WriteAllTextAsync(Switch(device), on ? "1" : "0", stop) : Task.CompletedTask;
 }

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using WeaveHypervisor.Drivers;
+using WeaveHypervisor.Libvirt.Fences;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Traffic;
@@ -11,11 +12,12 @@ namespace WeaveHypervisor.Libvirt.Traffic;
 /// The nft table of published ports: its text, and what a table that was read back says. Ports for everyone are in the maps `PROTOCOL_at` and `PROTOCOL_any`. A port for some clients is in `…_some`, and in `…_only` with the
 /// chain of its sources: there a client of theirs goes on to `open`, which translates by `…_some`, and any other is dropped. So whatever is flushed closes such a port, and none of them is passed on to another one.
 /// Chains are named by the sources, and shared. These are chains of NAT: they see the first packet of a connection alone, and a change leaves those that exist as they are.
+/// What is translated to an address of a fence (`outer`) goes to the fence's uplink (`ways`) or nowhere: a fence may not be there, and then the host has another route for its addresses, or another fence has them.
 /// </summary>
 internal static class PublishedRules
 {
     private static readonly string[] Protocols = ["tcp", "udp"];
-    private static readonly string[] Base = ["guard", "arrive", "local", "leave", "open"];
+    private static readonly string[] Base = ["guard", "arrive", "local", "leave", "open", "through", "begin", "stay", "refuse"];
     /// <summary>What the names of chains of sources begin with.</summary>
     private const string Only = "only_";
 
@@ -23,6 +25,9 @@ internal static class PublishedRules
     public static bool IsPorts(string map, RouteProtocol protocol) => PortMaps(protocol == RouteProtocol.Udp ? "udp" : "tcp").Contains(map);
 
     private static string[] PortMaps(string protocol) => [$"{protocol}_at", $"{protocol}_any", $"{protocol}_at_some", $"{protocol}_any_some"];
+
+    /// <summary>The host's link to a fence.</summary>
+    public static string Uplink(FenceTag fence) => new FenceNames("", fence).HostUplink;
 
     /// <summary>The name of the chain of some sources: the same for the same.</summary>
     private static string ChainOf(string sources) => Only + Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(sources)))[..16];
@@ -41,23 +46,30 @@ internal static class PublishedRules
         }
         text.Append(" chain guard { type filter hook prerouting priority raw; }\n chain arrive { type nat hook prerouting priority dstnat - 5; }\n");
         text.Append(" chain local { type nat hook output priority -105; }\n chain leave { type nat hook postrouting priority srcnat - 5; }\n chain open { }\n");
+        text.Append(" set outer { type ipv4_addr; }\n set ways { type ipv4_addr . ifname; }\n chain refuse { }\n chain through { type filter hook forward priority filter - 20; }\n");
+        text.Append(" chain begin { type filter hook output priority filter - 20; }\n chain stay { type filter hook postrouting priority filter; }\n");
         foreach (var chain in sources.Keys) text.Append($" chain {chain} {{ }}\n");
         text.Append("}\n");
         foreach (var map in Protocols.SelectMany(p => PortMaps(p).Concat([$"{p}_at_only", $"{p}_any_only"]))) text.Append($"flush map ip {table} {map}\n");
+        foreach (var set in new[] { "outer", "ways" }) text.Append($"flush set ip {table} {set}\n");
         foreach (var chain in Base.Concat(sources.Keys)) text.Append($"flush chain ip {table} {chain}\n");
         var old = there.Where(c => c.StartsWith(Only, StringComparison.Ordinal) && !sources.ContainsKey(c)).ToList();
         foreach (var chain in old) text.Append($"flush chain ip {table} {chain}\n");
         foreach (var (chain, rules) in Rules().Concat(sources.Select(s => (s.Key, OnlyRules(s.Value)))))
             foreach (var rule in rules) text.Append($"add rule ip {table} {chain} {rule}\n");
         foreach (var chain in old) text.Append($"delete chain ip {table} {chain}\n");
+        var ways = new HashSet<(string Outer, FenceTag Fence)>();
         foreach (var e in endpoints)
         {
             var protocol = e.Protocol == RouteProtocol.Udp ? "udp" : "tcp";
             var any = e.ListenAddress == "0.0.0.0";
             var (map, key) = any ? ($"{protocol}_any", e.ListenPort.ToString(CultureInfo.InvariantCulture)) : ($"{protocol}_at", string.Create(CultureInfo.InvariantCulture, $"{e.ListenAddress} . {e.ListenPort}"));
             text.Append(CultureInfo.InvariantCulture, $"add element ip {table} {map}{(e.Sources is null ? "" : "_some")} {{ {key} comment \"{e.Id}\" : {e.TargetAddress} . {e.TargetPort} }}\n");
+            if (e.Fence is { } fence) ways.Add((e.TargetAddress, fence));
             if (e.Sources is { } only) text.Append($"add element ip {table} {map}_only {{ {key} : goto {ChainOf(only)} }}\n");
         }
+        foreach (var outer in ways.Select(w => w.Outer).Distinct()) text.Append($"add element ip {table} outer {{ {outer} }}\n");
+        foreach (var (outer, fence) in ways) text.Append($"add element ip {table} ways {{ {outer} . \"{Uplink(fence)}\" }}\n");
         return text.ToString();
     }
 
@@ -74,11 +86,17 @@ internal static class PublishedRules
         // An answer to a loopback address would never leave the machine that gives it.
         yield return ("leave", ["ct status dnat ip saddr 127.0.0.0/8 masquerade"]);
         yield return ("open", [.. Protocols.SelectMany(p => new[] { $"dnat ip to ip daddr . {p} dport map @{p}_at_some", $"fib daddr type local dnat ip to {p} dport map @{p}_any_some" })]);
+        yield return ("through", ["ct status dnat ip daddr @outer ip daddr . oifname != @ways goto refuse"]);
+        // In this hook the interface is still the one of before the translation; the next hop is the new one, and that of a fence's address is the address itself.
+        yield return ("begin", ["ct status dnat ip daddr @outer rt ip nexthop != @outer goto refuse"]);
+        yield return ("stay", ["ct status dnat ip daddr @outer ip daddr . oifname != @ways drop"]);
+        // Connections that exist wait: their fence may be made whole. Neither a host nor a network that is unreachable would tell a client of UDP.
+        yield return ("refuse", ["ct state != new drop", "meta l4proto tcp reject with tcp reset", "reject with icmp port-unreachable"]);
     }
 
     private static IReadOnlyList<string> OnlyRules(string sources) => [.. sources.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(s => $"ip saddr {s} goto open"), "drop"];
 
-    /// <param name="Endpoints">Elements of the maps, whether or not rules use them; their sources are those that the kernel holds, none where it holds nothing.</param>
+    /// <param name="Endpoints">Elements of the maps, whether or not rules use them; their sources and fences are those that the kernel holds, none where it holds nothing.</param>
     /// <param name="Broken">Of them those that do not work: their own rules, or all, are not what they should be.</param>
     public sealed record Found(IReadOnlyList<PublishedEndpoint> Endpoints, IReadOnlySet<RouteId> Broken, IReadOnlyCollection<string> Chains);
 
@@ -96,6 +114,7 @@ internal static class PublishedRules
         var chains = new Dictionary<(string, string), string>();
         foreach (var (name, elements) in Maps(items).Where(m => m.Name.EndsWith("_only", StringComparison.Ordinal)))
             foreach (var element in elements) chains[(name, Key(element[0]).ToString())] = element[1].TryGetProperty("goto", out var to) ? to.GetProperty("target").GetString()! : "";
+        var ways = Ways(items);
         var found = new List<PublishedEndpoint>();
         var broken = new HashSet<RouteId>();
         foreach (var (name, elements) in Maps(items))
@@ -107,6 +126,7 @@ internal static class PublishedRules
                         if (!RouteId.TryCreate(Comment(element[0]), out var id)) continue;
                         var target = element[1].GetProperty("concat");
                         var endpoint = new PublishedEndpoint(id, protocol, key.Address ?? "0.0.0.0", key.Port, target[0].GetString()!, target[1].GetInt32());
+                        if (ways.TryGetValue(endpoint.TargetAddress, out var fence)) endpoint = endpoint with { Fence = fence };
                         if (!whole) broken.Add(id);
                         if (name.EndsWith("_some", StringComparison.Ordinal))
                         {
@@ -124,6 +144,18 @@ internal static class PublishedRules
     {
         foreach (var item in items)
             if (item.TryGetProperty("map", out var map) && map.TryGetProperty("elem", out var elements)) yield return (map.GetProperty("name").GetString()!, [.. elements.EnumerateArray()]);
+    }
+
+    /// <summary>The fence of each outer address that is guarded.</summary>
+    private static Dictionary<string, FenceTag> Ways(IReadOnlyList<JsonElement> items)
+    {
+        IReadOnlyList<JsonElement> Elements(string name) => items.Select(i => i.TryGetProperty("set", out var set) && set.GetProperty("name").GetString() == name && set.TryGetProperty("elem", out var elements) ? elements : default)
+            .Where(e => e.ValueKind == JsonValueKind.Array).SelectMany(e => e.EnumerateArray()).ToList();
+        var outer = Elements("outer").Where(e => e.ValueKind == JsonValueKind.String).Select(e => e.GetString()!).ToHashSet();
+        var ways = new Dictionary<string, FenceTag>();
+        foreach (var element in Elements("ways"))
+            if (element.TryGetProperty("concat", out var way) && way[0].GetString() is { } address && outer.Contains(address) && way[1].GetString() is { Length: 11 } link && FenceTag.TryCreate(link[2..^1], out var tag) && Uplink(tag) == link) ways.TryAdd(address, tag);
+        return ways;
     }
 
     private static (string? Address, int Port) Key(JsonElement key)

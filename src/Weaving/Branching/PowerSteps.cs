@@ -23,7 +23,7 @@ internal sealed record PowerResult(EnvironmentId Environment, WeaveId Weave, Wea
 /// Changes the run state of a weave. It has no undo but the truth: after a failure the store says what the machines really do.
 /// A copy that is stopped gives up its memory; its next start boots from its disks.
 /// </summary>
-internal sealed class SwitchPower(Bench bench, WeaveStart start) : IStep<PowerPlan>
+internal sealed class SwitchPower(Bench bench, FenceMaking fences, WeaveStart start) : IStep<PowerPlan>
 {
     public string Name => "power";
 
@@ -40,8 +40,7 @@ internal sealed class SwitchPower(Bench bench, WeaveStart start) : IStep<PowerPl
                 await bench.Driver.ChangePowerAsync(machines, PowerChange.Start, bench.Options.ShutdownPatience, stop);
                 break;
             case WeavePower.Start:
-                var facts = await bench.Driver.MakeFenceAsync(Fences.SpecOf(weave), stop);
-                weave = weave with { Addresses = facts.Addresses };
+                weave = await fences.MakeAsync(weave, context.Lease, stop);
                 var again = plan.StartTried;
                 plan.Mode ??= weave.Machines.Any(m => WeaveStart.Resumes(weave, m)) ? StartMode.Resume : StartMode.Boot;
                 plan.StartTried = true;

@@ -57,7 +57,7 @@ internal sealed class SwitchActive(Bench bench, EndpointPublisher publisher) : I
         var environment = await bench.Store.GetEnvironmentAsync(plan.Environment, stop);
         plan.Before ??= new(environment.ActiveWeave, environment.PreviousActive);
         await context.SavePlanAsync(stop);
-        await publisher.PublishAsync(stop, (plan.Environment, plan.Weave), () => environment.ActiveWeave == plan.Weave ? Task.CompletedTask : bench.Store.CommitAsync(new StoreChange
+        await publisher.PublishAsync(stop, (plan.Environment, plan.Weave), store: () => environment.ActiveWeave == plan.Weave ? Task.CompletedTask : bench.Store.CommitAsync(new StoreChange
         {
             PutEnvironments = [environment with { ActiveWeave = plan.Weave, PreviousActive = environment.ActiveWeave }],
             AddActivations = [new Activation(plan.Environment, plan.Weave, bench.Now)],

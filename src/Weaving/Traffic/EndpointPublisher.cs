@@ -10,31 +10,35 @@ namespace WeaveHypervisor.Weaving.Traffic;
 internal sealed class EndpointPublisher(Bench bench)
 {
     /// <summary>
-    /// Publishes all stored routes, with <paramref name="active"/> in place of the stored active weave of one environment where that is about to change. What makes that change
-    /// in the store is <paramref name="store"/>: nobody else publishes what the store said before it.
+    /// Publishes all stored routes, with <paramref name="active"/> in place of the stored active weave of one environment, or <paramref name="changed"/> in place of the stored weave, where that is about to change.
+    /// What makes that change in the store is <paramref name="store"/>: nobody else publishes what the store said before it.
     /// </summary>
-    public async Task PublishAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null, Func<Task>? store = null)
+    public async Task PublishAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null, Weave? changed = null, Func<Task>? store = null)
     {
         await using var one = await bench.LockAsync("endpoints", stop);
-        await bench.Driver.PublishAsync(await EndpointsAsync(stop, active), stop);
+        await bench.Driver.PublishAsync(await EndpointsAsync(stop, active, changed), stop);
         if (store is not null) await store();
         // Lost meanwhile: another may have published a newer set before this one. The step is done again then.
         await one.CheckAsync(stop);
     }
 
     /// <summary>What should be published now, each port for whom the weave lets in to which it leads. A route whose weave or machine has no address is left out.</summary>
-    public async Task<IReadOnlyList<PublishedEndpoint>> EndpointsAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null)
+    public async Task<IReadOnlyList<PublishedEndpoint>> EndpointsAsync(CancellationToken stop, (EnvironmentId Environment, WeaveId Weave)? active = null, Weave? changed = null)
     {
         var endpoints = new List<PublishedEndpoint>();
         foreach (var group in (await bench.Store.ListRoutesAsync(null, stop)).GroupBy(r => r.Environment))
         {
             if (await bench.Store.FindEnvironmentAsync(group.Key, stop) is not { } environment || !bench.IsHere(environment)) continue;
             var weaves = (await bench.Store.ListWeavesAsync(group.Key, stop)).ToDictionary(w => w.Id);
+            if (changed?.Environment == group.Key) weaves[changed.Id] = changed;
             foreach (var route in group)
             {
                 var id = route.Weave ?? (active is { } a && a.Environment == group.Key ? a.Weave : environment.ActiveWeave);
                 if (weaves.TryGetValue(id, out var weave) && TargetOf(weave, route.Machine) is { } target)
-                    endpoints.Add(new(route.Id, route.Protocol, route.ListenAddress, route.ListenPort, target, route.TargetPort) { Sources = weave.Blueprint.Rules.Access?.ToString() });
+                    endpoints.Add(new(route.Id, route.Protocol, route.ListenAddress, route.ListenPort, target, route.TargetPort)
+                    {
+                        Sources = weave.Blueprint.Rules.Access?.ToString(), Fence = weave.IsMain ? null : weave.Tag,
+                    });
             }
         }
         return endpoints;

@@ -1,6 +1,7 @@
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 using WeaveHypervisor.Operations;
+using WeaveHypervisor.Weaving.Branching;
 using WeaveHypervisor.Weaving.Capture;
 using WeaveHypervisor.Weaving.Retention;
 
@@ -18,7 +19,7 @@ internal sealed class DestinationMachine(Bench bench, SyncPlan plan, Weave weave
     public Task<MachineFacts?> InspectAsync(CancellationToken stop) => bench.Driver.InspectAsync(Machine.ToRef(), stop);
 
     /// <summary>Gives the volume a file, in the machine if it is there, and starts it again if it was stopped for the sync.</summary>
-    public async Task GiveAsync(LayerRef layer, CancellationToken stop)
+    public async Task GiveAsync(LayerRef layer, FenceMaking fences, Lease lease, CancellationToken stop)
     {
         if (await InspectAsync(stop) is { } facts)
         {
@@ -27,6 +28,8 @@ internal sealed class DestinationMachine(Bench bench, SyncPlan plan, Weave weave
         }
         else if (plan.Stopped)
         {
+            // The host may have been started anew since the machine was stopped.
+            if (!weave.IsMain) await fences.MakeAsync(weave, lease, stop);
             var layers = await bench.Store.LayersByIdAsync(plan.Environment, stop);
             var blueprint = weave.Blueprint.Machine(plan.Machine);
             var heads = Machine.Heads.Select(h => new CopyVolume(h.Volume, blueprint.Target(h.Volume), h.Volume == plan.Volume ? layer : layers.Get(h.Layer).ToRef()));
@@ -56,7 +59,7 @@ internal sealed class DestinationMachine(Bench bench, SyncPlan plan, Weave weave
 }
 
 /// <summary>Takes the volume from the destination's machine: from here on nobody writes to its head.</summary>
-internal sealed class FreeVolume(Bench bench) : IStep<SyncPlan>
+internal sealed class FreeVolume(Bench bench, FenceMaking fences) : IStep<SyncPlan>
 {
     public string Name => "free";
     public bool IsNeeded(SyncPlan plan) => plan.Changes;
@@ -96,7 +99,7 @@ internal sealed class FreeVolume(Bench bench) : IStep<SyncPlan>
     {
         var plan = context.Plan;
         if (!plan.Freeing) return;
-        await (await DestinationMachine.ReadAsync(bench, plan, stop)).GiveAsync(plan.OldHead!, stop);
+        await (await DestinationMachine.ReadAsync(bench, plan, stop)).GiveAsync(plan.OldHead!, fences, context.Lease, stop);
         if (plan.Stopped) await RecordAsync(bench, plan, context.Lease, stop);
         plan.Freeing = false;
     }
@@ -175,7 +178,7 @@ internal sealed class SwitchHead(Bench bench) : IStep<SyncPlan>
 }
 
 /// <summary>Gives the machine its volume again, and starts it where it was stopped.</summary>
-internal sealed class ReturnVolume(Bench bench) : IStep<SyncPlan>
+internal sealed class ReturnVolume(Bench bench, FenceMaking fences) : IStep<SyncPlan>
 {
     public string Name => "attach";
     public bool IsNeeded(SyncPlan plan) => plan.Changes;
@@ -183,7 +186,7 @@ internal sealed class ReturnVolume(Bench bench) : IStep<SyncPlan>
     public async Task DoAsync(StepContext<SyncPlan> context, CancellationToken stop)
     {
         var plan = context.Plan;
-        await (await DestinationMachine.ReadAsync(bench, plan, stop)).GiveAsync(plan.NewHead ?? plan.OldHead!, stop);
+        await (await DestinationMachine.ReadAsync(bench, plan, stop)).GiveAsync(plan.NewHead ?? plan.OldHead!, fences, context.Lease, stop);
         if (plan.Stopped) await FreeVolume.RecordAsync(bench, plan, context.Lease, stop);
     }
 

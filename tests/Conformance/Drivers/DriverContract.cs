@@ -436,6 +436,23 @@ public abstract partial class DriverContract
     });
 
     [Fact]
+    public Task A_published_port_leads_nowhere_while_the_fence_behind_it_is_not_there_and_in_when_it_is_made() => WithAsync(1, async (bench, stage) =>
+    {
+        var (capture, result) = await stage.CaptureAsync(memory: true);
+        var (fence, facts, request) = await stage.PrepareCopyAsync(capture, result);
+        PublishedEndpoint To(FenceFacts made) => new(RouteId.Parse("route-00000001000000000000000000000000"), RouteProtocol.Tcp, "0.0.0.0", bench.FreePorts.Item1, made.Addresses[0].Outer, bench.ServicePort) { Fence = fence.Tag };
+        await stage.Driver.RetireFenceAsync(fence.Tag, Stop);
+        for (var twice = 0; twice < 2; twice++) await stage.Driver.PublishAsync([To(facts)], Stop);
+        Assert.Equal(To(facts), Assert.Single((await stage.Driver.ListOwnedAsync(Stop)).Endpoints));
+        Assert.Null(await bench.AskPortAsync(bench.FreePorts.Item1, false, Stop));
+        var made = await stage.Driver.MakeFenceAsync(fence, Stop);
+        // One that was retired may get others.
+        if (!made.Addresses.SequenceEqual(facts.Addresses)) await stage.Driver.PublishAsync([To(made)], Stop);
+        await stage.Driver.InstantiateAsync(request, null, Stop);
+        Assert.NotNull(await bench.AskPortAsync(bench.FreePorts.Item1, true, Stop));
+    });
+
+    [Fact]
     public Task Returned_volumes_are_the_users_own_files_with_all_that_was_written() => WithAsync(1, async (bench, stage) =>
     {
         await bench.OrderAsync(stage.AddressOf(0), "one", Stop);

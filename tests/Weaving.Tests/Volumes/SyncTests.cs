@@ -46,6 +46,24 @@ public sealed class SyncTests
     }
 
     [Fact]
+    public async Task A_machine_that_was_stopped_for_it_is_started_after_a_reboot_of_the_host_too()
+    {
+        await using var world = await ApartAsync();
+        var operation = await world.Weaver.SyncVolumeAsync(new(Lab, Weave.Main, WeaveId.Parse("past"), Data, Stop: true), Me, default);
+        world.Calls.Counts = b => b == "driver.DetachVolumeAsync before" || b == "driver.InstantiateAsync before";
+        world.Calls.Arm(dieAt: 0);
+        Assert.False(await world.Process.RunAsync(Lab));
+        world.Host.Reboot();
+        world.Restart();
+        Assert.Equal(OperationState.Succeeded, (await world.RunAsync(_ => Task.FromResult(operation))).State);
+        Assert.Equal(await world.ReadAsync("main", Data), await world.ReadAsync("past", Data));
+        await world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
+        var past = await world.WeaveAsync("past");
+        Assert.Equal([(Db, RunState.Running), (Web, RunState.Off)], past.Machines.Select(m => (m.Name, m.RunState)).OrderBy(m => m.Name.Text));
+        Assert.True(world.Host.HasFence(past.Tag));
+    }
+
+    [Fact]
     public async Task A_running_machine_gets_the_volume_under_it_and_its_other_disks_stay()
     {
         await using var world = await ApartAsync();
