@@ -71,7 +71,7 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         {
             foreach (var layer in await bench.Store.ListLayersAsync(environment.Id, stop)) known.Add((OwnedKind.File, layer.Path));
             foreach (var file in (await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop)).SelectMany(s => s.MemoryFiles().Concat(s.StateFiles()))) known.Add((OwnedKind.File, file));
-            foreach (var weave in await bench.Store.ListWeavesAsync(environment.Id, stop))
+            await foreach (var weave in WeavesAsync(environment.Id))
             {
                 if (!weave.IsMain) known.Add((OwnedKind.Fence, weave.Tag.Text));
                 foreach (var file in weave.StateFiles()) known.Add((OwnedKind.File, file));
@@ -108,23 +108,27 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         {
             var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
             var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
-            var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
             var images = snapshots.SelectMany(s => s.MemoryFiles()).ToHashSet();
             // A copy's own state file that was not captured is made by the hypervisor, at its first start.
-            var states = snapshots.SelectMany(s => s.StateFiles()).Concat(weaves.SelectMany(w => w.Machines).SelectMany(m => m.States).Where(s => s.Bytes > 0).Select(s => s.Path));
+            var states = snapshots.SelectMany(s => s.StateFiles()).ToList();
+            await foreach (var weave in WeavesAsync(environment.Id)) states.AddRange(weave.Machines.SelectMany(m => m.States).Where(s => s.Bytes > 0).Select(s => s.Path));
             var missing = (await bench.Driver.FindMissingAsync([.. layers.Values.Select(l => l.Path), .. images, .. states], stop)).ToHashSet();
             if (request.Weave is null)
             {
-                foreach (var path in missing) _findings.Add(Lost(environment.Id, path, images.Contains(path), snapshots, weaves, layers));
+                if (missing.Count > 0)
+                {
+                    var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
+                    foreach (var path in missing) _findings.Add(Lost(environment.Id, path, images.Contains(path), snapshots, weaves, layers));
+                }
                 if (environment.State != EnvironmentState.Managed)
                     _findings.Add(new(FindingLevel.Error, environment.Id.Text, $"it is {environment.State.ToString().ToLowerInvariant()}, and no operation is at work on that: the last one failed.", $"Look at it with `weave op list --env {environment.Id}`, and release it again with `weave env release {environment.Id}`."));
                 foreach (var snapshot in snapshots.Where(s => s.State == SnapshotState.Deleting))
                     _findings.Add(new(FindingLevel.Error, environment.Id.Text, $"snapshot {snapshot.Id} is half deleted, and no operation is at work on it.", $"Delete it again with `weave snapshot delete {snapshot.Id}`."));
             }
             var prolonged = bench.Now;
-            foreach (var part in weaves.Where(w => request.Weave is null || w.Id == request.Weave).Chunk(Together))
+            await foreach (var part in PartsAsync(environment.Id))
             {
-                var looked = new List<Look>(part.Length);
+                var looked = new List<Look>(part.Count);
                 foreach (var weave in part) looked.Add(await LookAsync(weave, layers, missing));
                 if (Repairs) looked = await AnnounceAsync(looked, lease);
                 for (var i = 0; i < looked.Count; i++) looked[i] = await FenceAsync(looked[i]);
@@ -143,6 +147,23 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
         finally
         {
             await journal.ReleaseAsync(lease, CancellationToken.None);
+        }
+    }
+
+    private async IAsyncEnumerable<Weave> WeavesAsync(EnvironmentId environment)
+    {
+        await foreach (var part in bench.Store.WeavePartsAsync(environment, Together, stop))
+            foreach (var weave in part) yield return weave;
+    }
+
+    /// <summary>The weaves to look at; the environment's lease is held, so none but this changes them.</summary>
+    private IAsyncEnumerable<IReadOnlyList<Weave>> PartsAsync(EnvironmentId environment)
+    {
+        return request.Weave is { } one ? OneAsync(one) : bench.Store.WeavePartsAsync(environment, Together, stop);
+
+        async IAsyncEnumerable<IReadOnlyList<Weave>> OneAsync(WeaveId id)
+        {
+            if (await bench.Store.FindWeaveAsync(environment, id, stop) is { } weave) yield return [weave];
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using WeaveHypervisor.Drivers;
 using WeaveHypervisor.Model;
 
@@ -22,6 +23,19 @@ internal static class StoreReads
 
     public static async Task<IReadOnlyDictionary<LayerId, Layer>> LayersByIdAsync(this IWeaveStore store, EnvironmentId environment, CancellationToken stop) =>
         (await store.ListLayersAsync(environment, stop)).ToDictionary(l => l.Id);
+
+    /// <summary>All weaves of an environment, oldest first, in parts, so that thousands are not in memory at once. One that is there all the while comes once, whatever is made and deleted meanwhile.</summary>
+    /// <param name="together">So many in each part but the last.</param>
+    public static async IAsyncEnumerable<IReadOnlyList<Weave>> WeavePartsAsync(this IWeaveStore store, EnvironmentId environment, int together, [EnumeratorCancellation] CancellationToken stop)
+    {
+        WeavePlace? after = null;
+        while (await store.PageWeavesAsync(environment, after, together, stop) is { Count: > 0 } part)
+        {
+            yield return part;
+            if (part.Count < together) yield break;
+            after = WeavePlace.Of(part[^1]);
+        }
+    }
 
     /// <summary>
     /// Weaves, snapshots and layers that fit together, for whoever looks without the environment's lease: an operation may write between two reads, and a layer that one of them names

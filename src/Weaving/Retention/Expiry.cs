@@ -13,6 +13,8 @@ internal sealed class Expiry(Bench bench, OperationDesk desk, IJournal journal)
 {
     /// <summary>How far back in an environment's journal a failed deletion is looked for.</summary>
     private const int Remembered = 200;
+    /// <summary>Weaves that are looked at together.</summary>
+    private const int Together = 200;
 
     public async Task<ExpiryReport> RunAsync(TimeSpan retryAfter, string requestedBy, CancellationToken stop)
     {
@@ -22,9 +24,10 @@ internal sealed class Expiry(Bench bench, OperationDesk desk, IJournal journal)
         foreach (var environment in (await bench.Store.ListEnvironmentsAsync(stop)).Where(bench.IsHere))
         {
             if (environment.State != EnvironmentState.Managed) continue;
-            var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
-            var due = weaves.Where(w => w.ExpiresAt <= bench.Now && (w.State != WeaveState.Creating || w.Verifies is not null)).ToList();
+            var due = new List<Weave>();
+            await foreach (var part in bench.Store.WeavePartsAsync(environment.Id, Together, stop)) due.AddRange(part.Where(w => w.ExpiresAt <= bench.Now && (w.State != WeaveState.Creating || w.Verifies is not null)));
             if (due.Count == 0) continue;
+            var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
             var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
             var unfinished = (await journal.ListAsync(environment.Id, true, int.MaxValue, null, stop)).Select(o => o.Subject).ToHashSet(StringComparer.Ordinal);
             var recent = await journal.ListAsync(environment.Id, false, Remembered, null, stop);

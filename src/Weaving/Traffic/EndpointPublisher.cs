@@ -29,16 +29,15 @@ internal sealed class EndpointPublisher(Bench bench)
         foreach (var group in (await bench.Store.ListRoutesAsync(null, stop)).GroupBy(r => r.Environment))
         {
             if (await bench.Store.FindEnvironmentAsync(group.Key, stop) is not { } environment || !bench.IsHere(environment)) continue;
-            var weaves = (await bench.Store.ListWeavesAsync(group.Key, stop)).ToDictionary(w => w.Id);
-            if (changed?.Environment == group.Key) weaves[changed.Id] = changed;
-            foreach (var route in group)
+            foreach (var to in group.GroupBy(r => r.Weave ?? (active is { } a && a.Environment == r.Environment ? a.Weave : environment.ActiveWeave)))
             {
-                var id = route.Weave ?? (active is { } a && a.Environment == group.Key ? a.Weave : environment.ActiveWeave);
-                if (weaves.TryGetValue(id, out var weave) && TargetOf(weave, route.Machine) is { } target)
-                    endpoints.Add(new(route.Id, route.Protocol, route.ListenAddress, route.ListenPort, target, route.TargetPort)
-                    {
-                        Sources = weave.Blueprint.Rules.Access?.ToString(), Fence = weave.IsMain ? null : weave.Tag,
-                    });
+                if ((changed?.Environment == group.Key && changed.Id == to.Key ? changed : await bench.Store.FindWeaveAsync(group.Key, to.Key, stop)) is not { } weave) continue;
+                foreach (var route in to)
+                    if (TargetOf(weave, route.Machine) is { } target)
+                        endpoints.Add(new(route.Id, route.Protocol, route.ListenAddress, route.ListenPort, target, route.TargetPort)
+                        {
+                            Sources = weave.Blueprint.Rules.Access?.ToString(), Fence = weave.IsMain ? null : weave.Tag,
+                        });
             }
         }
         return endpoints;
