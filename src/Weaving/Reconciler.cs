@@ -66,17 +66,19 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
 
     private async Task LeftOversAsync(IReadOnlyList<ManagedEnvironment> environments, IReadOnlyList<Operation> unfinished)
     {
+        if (_owned.Things.Count == 0) return;
         var known = new HashSet<(OwnedKind, string)>();
         foreach (var environment in environments)
         {
             foreach (var layer in await bench.Store.ListLayersAsync(environment.Id, stop)) known.Add((OwnedKind.File, layer.Path));
             foreach (var file in (await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop)).SelectMany(s => s.MemoryFiles().Concat(s.StateFiles()))) known.Add((OwnedKind.File, file));
-            await foreach (var weave in WeavesAsync(environment.Id))
-            {
-                if (!weave.IsMain) known.Add((OwnedKind.Fence, weave.Tag.Text));
-                foreach (var file in weave.StateFiles()) known.Add((OwnedKind.File, file));
-                foreach (var machine in weave.Machines) known.Add((OwnedKind.Machine, machine.Uuid.ToString()));
-            }
+            await foreach (var part in bench.Store.WeavePartsAsync(environment.Id, Together, stop))
+                foreach (var weave in part)
+                {
+                    if (!weave.IsMain) known.Add((OwnedKind.Fence, weave.Tag.Text));
+                    foreach (var file in weave.StateFiles()) known.Add((OwnedKind.File, file));
+                    foreach (var machine in weave.Machines) known.Add((OwnedKind.Machine, machine.Uuid.ToString()));
+                }
         }
         var left = _owned.Things.Where(t => !known.Contains((t.Kind, t.Key))).ToList();
         if (left.Count == 0) return;
@@ -109,17 +111,10 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
             var layers = await bench.Store.LayersByIdAsync(environment.Id, stop);
             var snapshots = await bench.Store.ListSnapshotsAsync(environment.Id, null, null, stop);
             var images = snapshots.SelectMany(s => s.MemoryFiles()).ToHashSet();
-            // A copy's own state file that was not captured is made by the hypervisor, at its first start.
-            var states = snapshots.SelectMany(s => s.StateFiles()).ToList();
-            await foreach (var weave in WeavesAsync(environment.Id)) states.AddRange(weave.Machines.SelectMany(m => m.States).Where(s => s.Bytes > 0).Select(s => s.Path));
-            var missing = (await bench.Driver.FindMissingAsync([.. layers.Values.Select(l => l.Path), .. images, .. states], stop)).ToHashSet();
+            var missing = (await bench.Driver.FindMissingAsync([.. layers.Values.Select(l => l.Path), .. images, .. snapshots.SelectMany(s => s.StateFiles())], stop)).ToHashSet();
             if (request.Weave is null)
             {
-                if (missing.Count > 0)
-                {
-                    var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
-                    foreach (var path in missing) _findings.Add(Lost(environment.Id, path, images.Contains(path), snapshots, weaves, layers));
-                }
+                await LostAsync(missing);
                 if (environment.State != EnvironmentState.Managed)
                     _findings.Add(new(FindingLevel.Error, environment.Id.Text, $"it is {environment.State.ToString().ToLowerInvariant()}, and no operation is at work on that: the last one failed.", $"Look at it with `weave op list --env {environment.Id}`, and release it again with `weave env release {environment.Id}`."));
                 foreach (var snapshot in snapshots.Where(s => s.State == SnapshotState.Deleting))
@@ -128,6 +123,9 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
             var prolonged = bench.Now;
             await foreach (var part in PartsAsync(environment.Id))
             {
+                // A copy's own state file that was not captured is made by the hypervisor, at its first start.
+                var states = part.SelectMany(w => w.Machines).SelectMany(m => m.States).Where(s => s.Bytes > 0).Select(s => s.Path).ToList();
+                if (request.Weave is null && states.Count > 0) await LostAsync(await bench.Driver.FindMissingAsync(states, stop));
                 var looked = new List<Look>(part.Count);
                 foreach (var weave in part) looked.Add(await LookAsync(weave, layers, missing));
                 if (Repairs) looked = await AnnounceAsync(looked, lease);
@@ -143,17 +141,18 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
                 }
                 lease = longer;
             }
+
+            async Task LostAsync(IReadOnlyCollection<string> paths)
+            {
+                if (paths.Count == 0) return;
+                var weaves = await bench.Store.ListWeavesAsync(environment.Id, stop);
+                foreach (var path in paths) _findings.Add(Lost(environment.Id, path, images.Contains(path), snapshots, weaves, layers));
+            }
         }
         finally
         {
             await journal.ReleaseAsync(lease, CancellationToken.None);
         }
-    }
-
-    private async IAsyncEnumerable<Weave> WeavesAsync(EnvironmentId environment)
-    {
-        await foreach (var part in bench.Store.WeavePartsAsync(environment, Together, stop))
-            foreach (var weave in part) yield return weave;
     }
 
     /// <summary>The weaves to look at; the environment's lease is held, so none but this changes them.</summary>
