@@ -30,7 +30,7 @@ internal sealed class ServiceStart : IFigure
             var folder = Path.Combine(bench.Folder, name);
             var secret = TokenSecret.New();
             bench.Log($"P11: {Weaves} weaves into {name}");
-            await FillAsync(connection is null ? new() { SqlitePath = Path.Combine(folder, "weave.db") } : new() { PostgresConnection = connection }, secret, stop);
+            await FillAsync(connection is null ? new() { SqlitePath = Path.Combine(folder, "weave.db") } : new() { PostgresConnection = connection }, Directory.CreateDirectory(Path.Combine(folder, "layers")).FullName, secret, stop);
             List<double> starts = [], lists = [], rested = [];
             var walk = new Walk();
             for (var turn = 0; turn < bench.Repetitions; turn++)
@@ -70,7 +70,7 @@ internal sealed class ServiceStart : IFigure
             var (ready, busy, listed) = (new Samples(starts), new Samples(lists), new Samples(rested));
             rows.Add(new($"start to ready, {name}", "s", ready, Check: new("median", ready.Median, Sense.AtMost, 2, "s"), Note: "process start to the first 200 of /readyz, looked at every 20 ms; simulated hypervisor"));
             rows.Add(new($"list_weaves, a page of {PageSize}, {name}", "ms", listed, Check: new("p99", listed.P99, Sense.AtMost, 20, "ms"), Note: "by HTTP on a warm connection"));
-            rows.Add(new($"the same right after the start, {name}", "ms", busy, Check: new("p99", busy.P99, Sense.AtMost, 20, "ms"), Note: "while the service compares 10,000 weaves with the host; by its first start all have been stopped, as after a reboot, and it writes that down; without each process's first"));
+            rows.Add(new($"the same right after the start, {name}", "ms", busy, Check: new("p99", busy.P99, Sense.AtMost, 20, "ms"), Note: "while the service compares 10,000 stopped weaves with the host; without each process's first"));
         }
         return rows;
     }
@@ -126,15 +126,29 @@ internal sealed class ServiceStart : IFigure
         return start;
     }
 
-    private static async Task FillAsync(StateOptions options, string secret, CancellationToken stop)
+    /// <summary>Weaves that are stopped, as most of so many are, with all of their files: the host has what the store says.</summary>
+    private static async Task FillAsync(StateOptions options, string layers, string secret, CancellationToken stop)
     {
         using var database = new WeaveDatabase(options, TimeProvider.System);
         await database.MigrateAsync(stop);
         await database.Tokens.AddAsync(new() { Name = "bench", Role = AccessRole.Admin, CreatedAt = StoredThings.Noon }, TokenSecret.Hash(secret), stop);
-        await database.Store.CommitAsync(new() { AddEnvironment = StoredThings.Environment() with { Host = HostId.Parse("bench") }, AddSnapshots = [StoredThings.Snapshot(1)], PutLayers = [StoredThings.Layer(1), StoredThings.Layer(2)] }, null, stop);
+        Layer LayerAt(int n)
+        {
+            var path = Path.Combine(layers, string.Create(CultureInfo.InvariantCulture, $"{n}.qcow2"));
+            File.WriteAllBytes(path, []);
+            return StoredThings.Layer(n) with { Path = path };
+        }
+        var snapshot = StoredThings.Snapshot(1);
+        await database.Store.CommitAsync(new()
+        {
+            AddEnvironment = StoredThings.Environment() with { Host = HostId.Parse("bench") },
+            AddSnapshots = [snapshot with { Machines = [.. snapshot.Machines.Select(m => m with { Memory = null })] }], PutLayers = [LayerAt(1), LayerAt(2)],
+        }, null, stop);
         foreach (var part in Enumerable.Range(0, Weaves).Chunk(500))
-            await database.Store.CommitAsync(new StoreChange { PutWeaves = [.. part.Select(n => StoredThings.Weave(n == 0 ? "main" : $"w{n:00000}", minutes: n, tag: n.ToString("x8", CultureInfo.InvariantCulture)))] }, null, stop);
+            await database.Store.CommitAsync(new StoreChange { PutWeaves = [.. part.Select(n => Stopped(StoredThings.Weave(n == 0 ? "main" : $"w{n:00000}", minutes: n, tag: n.ToString("x8", CultureInfo.InvariantCulture))))] }, null, stop);
     }
+
+    private static Weave Stopped(Weave weave) => weave with { State = WeaveState.Stopped, Verifies = null, Drift = [], Machines = [.. weave.Machines.Select(m => m with { RunState = RunState.Off, MemoryFrom = null })] };
 
     private static int FreePort()
     {
