@@ -4,7 +4,7 @@ using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt;
 
-/// <summary>Runs the host's network tools: arguments as a list, never through a shell; time-limited.</summary>
+/// <summary>Runs the host's network tools: arguments as a list, time-limited. No shell comes in between; where one is the program, its script is the caller's to write safely.</summary>
 internal static class HostCommand
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);

@@ -106,7 +106,7 @@ public interface IHypervisorDriver : IAsyncDisposable
 
     /// <summary>
     /// Makes the isolated networks and the gateway of a weave. There already, or left in parts by whatever ended it: made whole again (a flushed rule set, a dead DNS server) and kept, under machines that run.
-    /// A fence that a reboot of the host took gets the outer addresses that it had.
+    /// A fence that a reboot of the host took gets the outer addresses that it had, unless somebody else on the host has them now.
     /// Machines never see a difference to the original network but for the outside. Answers host addresses that lead to the machines.
     /// </summary>
     Task<FenceFacts> MakeFenceAsync(FenceSpec fence, CancellationToken stop);

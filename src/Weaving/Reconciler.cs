@@ -121,11 +121,12 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
                     _findings.Add(new(FindingLevel.Error, environment.Id.Text, $"snapshot {snapshot.Id} is half deleted, and no operation is at work on it.", $"Delete it again with `weave snapshot delete {snapshot.Id}`."));
             }
             var prolonged = bench.Now;
+            var lost = new List<string>();
             await foreach (var part in PartsAsync(environment.Id))
             {
                 // A copy's own state file that was not captured is made by the hypervisor, at its first start.
                 var states = part.SelectMany(w => w.Machines).SelectMany(m => m.States).Where(s => s.Bytes > 0).Select(s => s.Path).ToList();
-                if (request.Weave is null && states.Count > 0) await LostAsync(await bench.Driver.FindMissingAsync(states, stop));
+                if (request.Weave is null && states.Count > 0) lost.AddRange(await bench.Driver.FindMissingAsync(states, stop));
                 var looked = new List<Look>(part.Count);
                 foreach (var weave in part) looked.Add(await LookAsync(weave, layers, missing));
                 if (Repairs) looked = await AnnounceAsync(looked, lease);
@@ -141,6 +142,7 @@ internal sealed class ReconcilerRun(Bench bench, IJournal journal, EndpointPubli
                 }
                 lease = longer;
             }
+            await LostAsync(lost);
 
             async Task LostAsync(IReadOnlyCollection<string> paths)
             {

@@ -338,6 +338,29 @@ public sealed class DriftTests
     }
 
     [Fact]
+    public async Task A_start_goes_on_where_a_port_has_been_taken_by_another_program_and_the_look_tells_it()
+    {
+        await using var world = await WithLabAsync();
+        await world.CreateAsync("one");
+        await world.CreateAsync("two");
+        await world.RouteAsync("two", listen: 8081);
+        await world.DeleteAsync("one", withSnapshots: true);
+        await world.PowerAsync("two", WeavePower.Stop);
+        world.Host.BreakFence((await world.WeaveAsync("two")).Tag);
+        var before = (await world.WeaveAsync("two")).Addresses;
+        world.Host.ForeignListeners.Add("tcp 8081");
+        await world.PowerAsync("two", WeavePower.Start);
+        var two = await world.WeaveAsync("two");
+        Assert.Equal(WeaveState.Running, two.State);
+        Assert.NotEqual(before, two.Addresses);
+        Assert.Contains((await LookAsync(world)).Repairable, r => r.Contains("route", StringComparison.Ordinal));
+        world.Host.ForeignListeners.Remove("tcp 8081");
+        await RepairAsync(world);
+        Assert.Equal(Web, world.Host.AskPort(8081)!.Machine);
+        Assert.True(IsWell(await LookAsync(world)));
+    }
+
+    [Fact]
     public async Task A_fence_whose_making_was_not_told_the_end_of_is_told_its_addresses_by_the_start_of_its_weave()
     {
         await using var world = await EndedAsync();

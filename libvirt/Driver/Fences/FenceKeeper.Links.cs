@@ -72,7 +72,7 @@ internal sealed partial class FenceKeeper
         inside.Append($"route replace default via {record.HostAddress} dev {FenceNames.Uplink}\n");
         await HostCommand.RunAsync("ip", ["-batch", "-"], host.ToString(), stop);
         Quieten(names, fence);
-        // One entry into the namespace for all. Links are down until its last part but one: nothing passes before the settings and rules are there.
+        // One entry into the namespace for all. New links are down until its last part but one, and rules that are there are replaced in one transaction: nothing passes without them.
         await HostCommand.RunAsync("ip", ["netns", "exec", names.Namespace, "sh", "-es"],
             $"{Settings}nft -f - << 'END-OF-RULES'\n{FenceRules.Gateway(record, fence.Uplink)}END-OF-RULES\nip -batch - << 'END-OF-LINKS'\n{inside}END-OF-LINKS\n{server}\n", stop);
     }

@@ -57,7 +57,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
         foreach (var network in await NetworksAsync(stop))
             using (network)
                 if (FenceNames.TagOf(context.Options.Prefix, network.Name) == tag) await EndNetworkAsync(network, stop);
-        // Bridges are ours; and a libvirtd that died while it ended a network of an earlier version, which made its bridge itself, may have left that, and rules for it.
+        // Ours; or a libvirtd that died while it ended a network of an earlier version, which made its bridge itself, has left it.
         foreach (var link in Links().Where(l => l.StartsWith(names.BridgePrefix, StringComparison.Ordinal)))
             if (await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop) is { Exit: not 0 } failed && Links().Contains(link))
                 throw new WeaveException(Fault.Internal, $"`{failed.Line}` failed ({failed.Exit}): {failed.Error.Trim()}", "Look at the host's network configuration; another program may have changed what the service made.");
@@ -126,7 +126,8 @@ internal sealed partial class FenceKeeper(DriverContext context)
         using (await _choosing.TakeAsync(stop))
         {
             var kept = await ReadRecordAsync(fence.Tag, stop);
-            var subnet = kept?.Subnet ?? await FreeSubnetAsync(fence.Tag, stop);
+            // While a fence is not there, nothing but its record keeps its subnet, and others of this host (another service, a tunnel) know nothing of that.
+            var subnet = kept is not null && Directory.Exists("/sys/class/net/" + Names(fence.Tag).HostUplink) ? kept.Subnet : await FreeSubnetAsync(fence.Tag, kept?.Subnet, stop);
             var record = new FenceRecord(fence.Tag, subnet, Outer(fence, subnet))
             {
                 GatewayMacs = [.. fence.Networks.Select(n => n.GatewayMac?.ToLowerInvariant()).OfType<string>()], Plugs = GivePlugs(fence, kept?.Plugs ?? []),
@@ -155,16 +156,17 @@ internal sealed partial class FenceKeeper(DriverContext context)
     internal static string Checked(string address) => IsAddress(address) ? address
         : throw new WeaveException(Fault.InvalidRequest, $"{Ids.Quote(address)} is no IPv4 address.");
 
-    /// <summary>A /24 of 100.64.0.0/10 that no interface of the host and no other fence uses; the search begins at a place that the tag decides.</summary>
-    private async Task<string> FreeSubnetAsync(FenceTag tag, CancellationToken stop)
+    /// <summary>A /24 of 100.64.0.0/10 that no interface of the host and no other fence uses: the one that is wanted, or the first from a place that the tag decides.</summary>
+    private async Task<string> FreeSubnetAsync(FenceTag tag, string? wanted, CancellationToken stop)
     {
         var used = new HashSet<string>();
         // proc(5) has no word on it: all routing tables, those of local addresses too, with a line `|-- ADDRESS` for each leaf.
         foreach (var line in await File.ReadAllLinesAsync("/proc/net/fib_trie", stop))
             if (line.Split("|-- 100.") is [_, var rest]) used.Add("100." + rest[..rest.LastIndexOf('.')]);
         if (Directory.Exists(Folders))
-            foreach (var path in Directory.EnumerateFiles(Folders, RecordName, SearchOption.AllDirectories))
+            foreach (var path in Directory.EnumerateFiles(Folders, RecordName, SearchOption.AllDirectories).Where(p => p != RecordPath(tag)))
                 if (JsonSerializer.Deserialize(await File.ReadAllTextAsync(path, stop), FenceJson.Default.FenceRecord) is { } other) used.Add(other.Subnet);
+        if (wanted is not null && !used.Contains(wanted)) return wanted;
         const int count = 64 * 256;
         var start = (int)(uint.Parse(tag.Text, NumberStyles.HexNumber, CultureInfo.InvariantCulture) % count);
         for (var i = 0; i < count; i++)

@@ -1,29 +1,36 @@
+using System.ComponentModel;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Fences;
 
 /// <summary>
-/// Rules that libvirt makes in iptables for each network, and takes back when the network ends. A libvirtd that dies in the middle of that leaves some of them, and the next one knows nothing of them (seen with 9.0:
-/// seven of eight, by a kill while a weave was deleted). They name a bridge that is gone, and would be in the way of no one but a bridge of that name.
+/// Rules of iptables that name bridges of a fence: our own (<see cref="BridgedFrames"/>), and those that libvirt made for networks of earlier versions and takes back when the network ends. A libvirtd that dies in the middle
+/// of that leaves some of them, and the next one knows nothing of them (seen with 9.0: seven of eight, by a kill while a weave was deleted).
 /// </summary>
 internal static class FirewallRemnants
 {
-    /// <summary>Removes all rules of bridges whose names begin with <paramref name="bridge"/>; only after their networks have ended. Repeatable. Without iptables there are none.</summary>
+    /// <summary>Removes all rules of bridges whose names begin with <paramref name="bridge"/>; only after their networks have ended. Repeatable. Without iptables there are none, and what it cannot list it has not made.</summary>
     public static async Task ClearAsync(string bridge, CancellationToken stop)
     {
         foreach (var program in new[] { "iptables", "ip6tables" })
         {
-            (int Exit, string Output, string, string) saved;
-            try
-            {
-                saved = await HostCommand.TryAsync(program + "-save", [], null, stop);
-            }
-            catch (WeaveException e) when (e.Fault == Fault.Unavailable)
-            {
-                continue;
-            }
-            if (saved.Exit != 0) continue;
-            foreach (var (table, rule) in Find(saved.Output, bridge)) await HostCommand.TryAsync(program, ["-w", "-t", table, "-D", .. rule], null, stop);
+            var failed = "";
+            foreach (var (table, rule) in await ListAsync(program, bridge, stop))
+                if (await HostCommand.TryAsync(program, ["-w", "-t", table, "-D", .. rule], null, stop) is { Exit: not 0 } one) failed = $"`{one.Line}` failed ({one.Exit}): {one.Error.Trim()}";
+            // A libvirtd that is still at it may have been quicker.
+            if (failed.Length > 0 && (await ListAsync(program, bridge, stop)).Count > 0) throw new WeaveException(Fault.Internal, failed, "Look at the host's firewall; another program may have changed what the service made.");
+        }
+    }
+
+    private static async Task<IReadOnlyList<(string Table, IReadOnlyList<string> Rule)>> ListAsync(string program, string bridge, CancellationToken stop)
+    {
+        try
+        {
+            return await HostCommand.TryAsync(program + "-save", [], null, stop) is { Exit: 0 } saved ? Find(saved.Output, bridge) : [];
+        }
+        catch (WeaveException e) when (e.InnerException is Win32Exception)
+        {
+            return [];
         }
     }
 

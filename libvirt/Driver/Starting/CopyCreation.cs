@@ -16,6 +16,9 @@ internal sealed class CopyCreation(ILogger log)
     /// <summary>libvirt's name of what QEMU can tell (virQEMUCaps).</summary>
     private const string Capability = "cpu-unavailable-features";
 
+    /// <summary>What libvirt says of a processor that it cannot make sure of so, or of a capability that it does not know; other failures may pass.</summary>
+    private static readonly VirErrorCode[] Unsuitable = [VirErrorCode.ConfigUnsupported, VirErrorCode.OperationFailed, VirErrorCode.CpuIncompatible, VirErrorCode.XmlError, VirErrorCode.InternalError];
+
     /// <summary>Processors that libvirt cannot make sure of by the words of CPUID, as text: not tried again.</summary>
     private readonly ConcurrentDictionary<string, bool> _refused = [];
 
@@ -31,25 +34,35 @@ internal sealed class CopyCreation(ILogger log)
         {
             made = await connection.CreateDomainAsync(document.ToString(SaveOptions.DisableFormatting), DomainCreateFlags.StartPaused, stop);
         }
-        catch (LibvirtException e) when (e.Code is not (VirErrorCode.Rpc or VirErrorCode.NoConnect or VirErrorCode.InvalidConn))
+        catch (LibvirtException e) when (Unsuitable.Contains(e.Code))
         {
-            // Whatever it is: only where the machine can be made without this, it was this.
+            // It was this where the machine can be made without it; otherwise that error is the one to tell.
             made = await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
             _refused[text] = true;
             log.LogInformation("libvirt takes the long way to make sure of a copy's processor, because by the short one: {Reason}", e.Message);
             return made;
         }
-        if ((string?)cpu.Attribute("check") == "full" || IsSame(cpu, DomainText.Parse(await made.GetXmlAsync(cancellationToken: stop)).Root!.Element("cpu"))) return made;
-        // Not made sure of, and written down otherwise: copies of this copy would have another processor.
-        _refused[text] = true;
-        using (made) await made.DestroyAsync(cancellationToken: stop);
+        if ((string?)cpu.Attribute("check") == "full") return made;
+        try
+        {
+            if (IsSame(cpu, DomainText.Parse(await made.GetXmlAsync(cancellationToken: stop)).Root!.Element("cpu"))) return made;
+            // Not made sure of, and written down otherwise: copies of this copy would have another processor.
+            _refused[text] = true;
+            await made.DestroyAsync(cancellationToken: stop);
+        }
+        catch
+        {
+            made.Dispose();
+            throw;
+        }
+        made.Dispose();
         return await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
     }
 
     /// <summary>libvirt has written down what a QEMU said, or has nothing to write for such a processor.</summary>
     private static bool IsOfRunning(XElement cpu) => (string?)cpu.Attribute("check") == "full" || (string?)cpu.Attribute("mode") is "host-passthrough" or "maximum";
 
-    private static bool IsSame(XElement asked, XElement? live) => live is not null && Words(asked).SequenceEqual(Words(live));
+    internal static bool IsSame(XElement asked, XElement? live) => live is not null && Words(asked).SequenceEqual(Words(live));
 
     private static IEnumerable<string> Words(XElement cpu) => cpu.DescendantsAndSelf()
         .Select(e => $"{e.Name.LocalName} {string.Join(' ', e.Attributes().Where(a => a.Name != "check").OrderBy(a => a.Name.LocalName, StringComparer.Ordinal))} {(e.HasElements ? "" : e.Value.Trim())}").Order(StringComparer.Ordinal);

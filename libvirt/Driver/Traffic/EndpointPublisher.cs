@@ -63,8 +63,15 @@ internal sealed class EndpointPublisher(DriverContext context)
     /// <summary>A fence has been made, maybe after ports into it were published: clients at a loopback address get in, too.</summary>
     public async Task ReachAsync(FenceTag fence, CancellationToken stop)
     {
-        // The record is written before the links are looked at, so that whichever of the two comes later opens it.
-        if ((await ReadLocalnetAsync(stop)).Contains(PublishedRules.Uplink(fence))) await SwitchLocalnetAsync(PublishedRules.Uplink(fence), true, stop);
+        await _one.WaitAsync(stop);
+        try
+        {
+            if ((await ReadLocalnetAsync(stop)).Contains(PublishedRules.Uplink(fence))) await SwitchLocalnetAsync(PublishedRules.Uplink(fence), true, stop);
+        }
+        finally
+        {
+            _one.Release();
+        }
     }
 
     private static bool InFence(PublishedEndpoint endpoint) => endpoint.Fence is not null;

@@ -64,14 +64,21 @@ internal static class PublishedRules
             var protocol = e.Protocol == RouteProtocol.Udp ? "udp" : "tcp";
             var any = e.ListenAddress == "0.0.0.0";
             var (map, key) = any ? ($"{protocol}_any", e.ListenPort.ToString(CultureInfo.InvariantCulture)) : ($"{protocol}_at", string.Create(CultureInfo.InvariantCulture, $"{e.ListenAddress} . {e.ListenPort}"));
-            text.Append(CultureInfo.InvariantCulture, $"add element ip {table} {map}{(e.Sources is null ? "" : "_some")} {{ {key} comment \"{e.Id}\" : {e.TargetAddress} . {e.TargetPort} }}\n");
+            text.Append(CultureInfo.InvariantCulture, $"add element ip {table} {map}{(e.Sources is null ? "" : "_some")} {{ {key} comment \"{Comment(e)}\" : {e.TargetAddress} . {e.TargetPort} }}\n");
             if (e.Fence is { } fence) ways.Add((e.TargetAddress, fence));
             if (e.Sources is { } only) text.Append($"add element ip {table} {map}_only {{ {key} : goto {ChainOf(only)} }}\n");
         }
-        foreach (var outer in ways.Select(w => w.Outer).Distinct()) text.Append($"add element ip {table} outer {{ {outer} }}\n");
-        foreach (var (outer, fence) in ways) text.Append($"add element ip {table} ways {{ {outer} . \"{Uplink(fence)}\" }}\n");
+        foreach (var way in ways.GroupBy(w => w.Outer, w => w.Fence))
+        {
+            text.Append($"add element ip {table} outer {{ {way.Key} }}\n");
+            // Of two fences that have one address (the record of one that is not there was lost) nobody can say by the packet which is meant: there is no way.
+            if (way.Count() == 1) text.Append($"add element ip {table} ways {{ {way.Key} . \"{Uplink(way.First())}\" }}\n");
+        }
         return text.ToString();
     }
+
+    /// <summary>What the element of a port is known by: its route, and the fence that it leads into.</summary>
+    private static string Comment(PublishedEndpoint endpoint) => endpoint.Fence is { } fence ? $"{endpoint.Id} {fence}" : endpoint.Id.ToString();
 
     private static IEnumerable<(string Chain, IReadOnlyList<string> Rules)> Rules()
     {
@@ -114,7 +121,7 @@ internal static class PublishedRules
         var chains = new Dictionary<(string, string), string>();
         foreach (var (name, elements) in Maps(items).Where(m => m.Name.EndsWith("_only", StringComparison.Ordinal)))
             foreach (var element in elements) chains[(name, Key(element[0]).ToString())] = element[1].TryGetProperty("goto", out var to) ? to.GetProperty("target").GetString()! : "";
-        var ways = Ways(items);
+        var guards = new Guards(items);
         var found = new List<PublishedEndpoint>();
         var broken = new HashSet<RouteId>();
         foreach (var (name, elements) in Maps(items))
@@ -123,10 +130,10 @@ internal static class PublishedRules
                     foreach (var element in elements)
                     {
                         var key = Key(element[0]);
-                        if (!RouteId.TryCreate(Comment(element[0]), out var id)) continue;
+                        if (Comment(element[0])?.Split(' ') is not [var route, ..] words || !RouteId.TryCreate(route, out var id)) continue;
                         var target = element[1].GetProperty("concat");
                         var endpoint = new PublishedEndpoint(id, protocol, key.Address ?? "0.0.0.0", key.Port, target[0].GetString()!, target[1].GetInt32());
-                        if (ways.TryGetValue(endpoint.TargetAddress, out var fence)) endpoint = endpoint with { Fence = fence };
+                        if (TagOf(words) is { } fence && guards.Hold(endpoint.TargetAddress, fence)) endpoint = endpoint with { Fence = fence };
                         if (!whole) broken.Add(id);
                         if (name.EndsWith("_some", StringComparison.Ordinal))
                         {
@@ -146,16 +153,29 @@ internal static class PublishedRules
             if (item.TryGetProperty("map", out var map) && map.TryGetProperty("elem", out var elements)) yield return (map.GetProperty("name").GetString()!, [.. elements.EnumerateArray()]);
     }
 
-    /// <summary>The fence of each outer address that is guarded.</summary>
-    private static Dictionary<string, FenceTag> Ways(IReadOnlyList<JsonElement> items)
+    private static FenceTag? TagOf(string[] comment) => comment is [_, var tag] && FenceTag.TryCreate(tag, out var fence) ? fence : null;
+
+    /// <summary>The outer addresses that the kernel holds, their ways, and the fences that ports claim them for.</summary>
+    private sealed class Guards
     {
-        IReadOnlyList<JsonElement> Elements(string name) => items.Select(i => i.TryGetProperty("set", out var set) && set.GetProperty("name").GetString() == name && set.TryGetProperty("elem", out var elements) ? elements : default)
-            .Where(e => e.ValueKind == JsonValueKind.Array).SelectMany(e => e.EnumerateArray()).ToList();
-        var outer = Elements("outer").Where(e => e.ValueKind == JsonValueKind.String).Select(e => e.GetString()!).ToHashSet();
-        var ways = new Dictionary<string, FenceTag>();
-        foreach (var element in Elements("ways"))
-            if (element.TryGetProperty("concat", out var way) && way[0].GetString() is { } address && outer.Contains(address) && way[1].GetString() is { Length: 11 } link && FenceTag.TryCreate(link[2..^1], out var tag) && Uplink(tag) == link) ways.TryAdd(address, tag);
-        return ways;
+        private readonly HashSet<string> _outer;
+        private readonly HashSet<(string, string)> _ways = [];
+        private readonly ILookup<string, FenceTag> _claims;
+
+        public Guards(IReadOnlyList<JsonElement> items)
+        {
+            IEnumerable<JsonElement> Elements(string name) => items.Select(i => i.TryGetProperty("set", out var set) && set.GetProperty("name").GetString() == name && set.TryGetProperty("elem", out var elements) ? elements : default)
+                .Where(e => e.ValueKind == JsonValueKind.Array).SelectMany(e => e.EnumerateArray());
+            _outer = [.. Elements("outer").Where(e => e.ValueKind == JsonValueKind.String).Select(e => e.GetString()!)];
+            foreach (var element in Elements("ways"))
+                if (element.TryGetProperty("concat", out var way)) _ways.Add((way[0].GetString()!, way[1].GetString()!));
+            _claims = Maps(items).Where(m => IsPorts(m.Name, RouteProtocol.Tcp) || IsPorts(m.Name, RouteProtocol.Udp)).SelectMany(m => m.Elements)
+                .Select(e => (Target: e[1].GetProperty("concat")[0].GetString()!, Fence: TagOf(Comment(e[0])?.Split(' ') ?? []))).Where(c => c.Fence is not null).Distinct().ToLookup(c => c.Target, c => c.Fence!.Value);
+        }
+
+        /// <summary>What is sent to the address goes into that fence; or nowhere, because two claim it.</summary>
+        public bool Hold(string outer, FenceTag fence) => _outer.Contains(outer) && _ways.Where(w => w.Item1 == outer).Select(w => w.Item2).ToList() is var ways
+            && (_claims[outer].Count() == 1 ? ways is [var way] && way == Uplink(fence) : ways.Count == 0);
     }
 
     private static (string? Address, int Port) Key(JsonElement key)

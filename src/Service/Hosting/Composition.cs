@@ -127,28 +127,40 @@ internal sealed partial class StartUp(OperationDesk desk, TakingOver takingOver,
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        try
+        {
+            await TakeUpAsync(stoppingToken);
+        }
+        catch (Exception) when (stoppingToken.IsCancellationRequested)
+        {
+            // Whatever ends it then. The host takes an end by cancellation for a failure where it never came to run.
+        }
+        finally
+        {
+            _compared.TrySetResult();
+        }
+    }
+
+    private async Task TakeUpAsync(CancellationToken stop)
+    {
         // Jobs in PostgreSQL outlive the process; those in memory are made again.
-        Resumed(log, options.Storage.Postgres is { Length: > 0 } ? await takingOver.TakeAsync(stoppingToken) : await desk.ResumeAllAsync(stoppingToken));
+        Resumed(log, options.Storage.Postgres is { Length: > 0 } ? await takingOver.TakeAsync(stop) : await desk.ResumeAllAsync(stop));
         IsReady = true;
         try
         {
             // Environments whose work was taken up are compared when that has ended: what a reboot took from their weaves must not wait for somebody to notice.
             for (var wait = TimeSpan.FromSeconds(1); ; wait = wait * 2 < LongestWait ? wait * 2 : LongestWait)
             {
-                var report = await Task.Run(() => weaver.ReconcileAsync(new(RepairMode.Restore), stoppingToken), stoppingToken);
+                var report = await Task.Run(() => weaver.ReconcileAsync(new(RepairMode.Restore), stop), stop);
                 Reconciled(log, report.Findings.Count, string.Join("; ", report.Repaired));
                 _compared.TrySetResult();
                 if (report.Busy.Count == 0) break;
-                await Task.Delay(wait, clock, stoppingToken);
+                await Task.Delay(wait, clock, stop);
             }
         }
-        catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+        catch (Exception e) when (!stop.IsCancellationRequested)
         {
             NotReconciled(log, e);
-        }
-        finally
-        {
-            _compared.TrySetResult();
         }
     }
 

@@ -54,6 +54,15 @@ public sealed class CopyCreationTests : IAsyncDisposable
         Assert.NotEmpty(live.Elements(DomainText.Qemu + "capabilities"));
     }
 
+    [Theory]
+    [InlineData("<cpu mode='maximum' check='none' migratable='on'/>", true)]
+    [InlineData("<cpu check='partial' migratable='on' mode='maximum'>\n</cpu>", true)]
+    [InlineData("<cpu mode='maximum' check='none' migratable='on'><feature policy='disable' name='vmx'/></cpu>", false)]
+    [InlineData("<cpu mode='maximum' check='none' migratable='off'/>", false)]
+    [InlineData("<cpu mode='custom' check='none' migratable='on'/>", false)]
+    public void A_processor_that_was_written_down_otherwise_is_another_one(string live, bool same) =>
+        Assert.Equal(same, CopyCreation.IsSame(XElement.Parse("<cpu mode='maximum' check='none' migratable='on'/>"), XElement.Parse(live)));
+
     private string Definition(XElement cpu) => $"""
         <domain type='qemu'><name>{_name}</name><memory unit='MiB'>32</memory><vcpu>2</vcpu><os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><features><acpi/></features>{cpu}
         <devices><emulator>/usr/bin/qemu-system-x86_64</emulator><video><model type='none'/></video><memballoon model='none'/></devices></domain>

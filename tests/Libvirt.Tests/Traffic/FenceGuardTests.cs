@@ -64,6 +64,18 @@ public sealed class FenceGuardTests
     }
 
     [Fact]
+    public async Task Of_two_fences_that_have_one_address_none_is_led_into()
+    {
+        await using var world = await PublishedWorld.NewAsync(Stop);
+        PublishedEndpoint[] both = [world.Any(null), world.Any(null) with { Id = RouteId.New(TimeProvider.System), ListenPort = world.Any(null).ListenPort + 1, Fence = FenceTag.New() }];
+        await world.Publisher.PublishAsync(both, Stop);
+        Assert.Equal(both.ToHashSet(), (await world.Publisher.ListWorkingAsync(Stop)).ToHashSet());
+        await world.ServesAsync("two fences", [], Stop);
+        await world.Publisher.PublishAsync([both[0]], Stop);
+        await world.ServesAsync("one of them", ["near", "far", "127.0.0.1"], Stop);
+    }
+
+    [Fact]
     public async Task A_port_of_an_original_leads_to_whatever_address_it_has()
     {
         await using var world = await PublishedWorld.NewAsync(Stop);
