@@ -59,7 +59,9 @@ internal sealed class ServiceStart : IFigure
                     // The first one of a process compiles what it runs through.
                     lists.AddRange((await walk.PagesAsync(http, stop)).Skip(1));
                     await compared;
-                    rested.AddRange(await walk.PagesAsync(http, stop));
+                    // What the comparison has left to collect, and code that is compiled anew because it is used much, belong to the start.
+                    lists.AddRange(await walk.PagesAsync(http, stop));
+                    for (var round = 0; round < 3; round++) rested.AddRange(await walk.PagesAsync(http, stop));
                 }
                 finally
                 {
@@ -69,8 +71,8 @@ internal sealed class ServiceStart : IFigure
             }
             var (ready, busy, listed) = (new Samples(starts), new Samples(lists), new Samples(rested));
             rows.Add(new($"start to ready, {name}", "s", ready, Check: new("median", ready.Median, Sense.AtMost, 2, "s"), Note: "process start to the first 200 of /readyz, looked at every 20 ms; simulated hypervisor"));
-            rows.Add(new($"list_weaves, a page of {PageSize}, {name}", "ms", listed, Check: new("p99", listed.P99, Sense.AtMost, 20, "ms"), Note: "by HTTP on a warm connection"));
-            rows.Add(new($"the same right after the start, {name}", "ms", busy, Check: new("p99", busy.P99, Sense.AtMost, 20, "ms"), Note: "while the service compares 10,000 stopped weaves with the host; without each process's first"));
+            rows.Add(new($"list_weaves, a page of {PageSize}, {name}", "ms", listed, Check: new("p99", listed.P99, Sense.AtMost, 20, "ms"), Note: "by HTTP on a warm connection, after those"));
+            rows.Add(new($"the same right after the start, {name}", "ms", busy, Check: new("p99", busy.P99, Sense.AtMost, 20, "ms"), Note: "the first hundred pages of each process, while the service compares 10,000 stopped weaves with the host and right after that; without the very first"));
         }
         return rows;
     }
