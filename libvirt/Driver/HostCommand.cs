@@ -14,9 +14,15 @@ internal static class HostCommand
     /// <summary>Standard output of a program that ended with 0; otherwise Internal with what it said, Unavailable where it is not installed or does not end.</summary>
     public static async Task<string> RunAsync(string program, IEnumerable<string> arguments, string? input, CancellationToken stop)
     {
-        var (exit, output, error, line) = await TryAsync(program, arguments, input, stop);
-        return exit == 0 ? output : throw new WeaveException(Fault.Internal, $"`{line}` failed ({exit}): {error.Trim()}", "Look at the host's network configuration; another program may have changed what the service made.");
+        var ended = await TryAsync(program, arguments, input, stop);
+        return ended.Exit == 0 ? ended.Output : throw Failed(ended, "Look at the host's network configuration; another program may have changed what the service made.");
     }
+
+    /// <summary>What is told of a program that ended with another code than 0.</summary>
+    public static WeaveException Failed((int Exit, string Output, string Error, string Line) ended, string nextStep) => new(Fault.Internal, $"`{ended.Line}` failed ({ended.Exit}): {ended.Error.Trim()}", nextStep);
+
+    /// <summary>The error is that of a program that is not installed.</summary>
+    public static bool IsMissing(WeaveException error) => error.InnerException is Win32Exception;
 
     /// <summary>As <see cref="RunAsync"/>, but any exit code is an answer.</summary>
     public static async Task<(int Exit, string Output, string Error, string Line)> TryAsync(string program, IEnumerable<string> arguments, string? input, CancellationToken stop, TimeSpan? limit = null)

@@ -176,18 +176,25 @@ public sealed class DriftTests
     [Fact]
     public async Task Fences_that_are_made_again_at_other_addresses_take_their_routes_with_them()
     {
-        await using var world = await WithLabAsync();
-        await world.CreateAsync("one");
-        await world.CreateAsync("two");
-        await world.RouteAsync("two", listen: 8081);
+        await using var world = await RoomAsync();
         var before = (await world.WeaveAsync("two")).Addresses;
-        await world.DeleteAsync("one", withSnapshots: true);
         world.Host.BreakFence((await world.WeaveAsync("two")).Tag);
         var report = await world.Weaver.ReconcileAsync(new(RepairMode.Restore), default);
         Assert.Contains(report.Repaired, r => r.StartsWith("made whole", StringComparison.Ordinal));
         Assert.NotEqual(before, (await world.WeaveAsync("two")).Addresses);
         Assert.Equal(Web, world.Host.AskPort(8081)!.Machine);
         await world.CheckAsync();
+    }
+
+    /// <summary>A weave `two` with a port, whose fence gets other addresses when it is made again: those before its own are free.</summary>
+    private static async Task<World> RoomAsync()
+    {
+        var world = await WithLabAsync();
+        await world.CreateAsync("one");
+        await world.CreateAsync("two");
+        await world.RouteAsync("two", listen: 8081);
+        await world.DeleteAsync("one", withSnapshots: true);
+        return world;
     }
 
     /// <summary>Two weaves that run, whose fences are gone and will get other addresses: the service ends after it made both, and before anything is written.</summary>
@@ -311,13 +318,9 @@ public sealed class DriftTests
     [InlineData("store.CommitAsync after")]
     public async Task A_start_that_gets_other_addresses_takes_the_routes_with_it_whatever_it_dies_at(string? boundary)
     {
-        await using var world = await WithLabAsync();
-        await world.CreateAsync("one");
-        await world.CreateAsync("two");
-        await world.RouteAsync("two", listen: 8081);
+        await using var world = await RoomAsync();
         await world.ActivateAsync("two");
         await world.RouteAsync(null, listen: 8082);
-        await world.DeleteAsync("one", withSnapshots: true);
         var before = (await world.WeaveAsync("two")).Addresses;
         await world.PowerAsync("two", WeavePower.Stop);
         world.Host.BreakFence((await world.WeaveAsync("two")).Tag);
@@ -340,11 +343,7 @@ public sealed class DriftTests
     [Fact]
     public async Task A_start_goes_on_where_a_port_has_been_taken_by_another_program_and_the_look_tells_it()
     {
-        await using var world = await WithLabAsync();
-        await world.CreateAsync("one");
-        await world.CreateAsync("two");
-        await world.RouteAsync("two", listen: 8081);
-        await world.DeleteAsync("one", withSnapshots: true);
+        await using var world = await RoomAsync();
         await world.PowerAsync("two", WeavePower.Stop);
         world.Host.BreakFence((await world.WeaveAsync("two")).Tag);
         var before = (await world.WeaveAsync("two")).Addresses;

@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Fences;
@@ -10,7 +9,8 @@ namespace WeaveHypervisor.Libvirt.Fences;
 /// </summary>
 internal static class BridgedFrames
 {
-    private static readonly string[] Programs = ["iptables", "ip6tables"];
+    /// <summary>Whoever has rules for bridges in the one may have some in the other.</summary>
+    public static readonly string[] Programs = ["iptables", "ip6tables"];
 
     /// <summary>Puts the rules of the bridges that are not there first into FORWARD. Without iptables nobody has rules in its chains; where it refuses, that matters only while frames of bridges come to them.</summary>
     public static Task LetPassAsync(IReadOnlyList<string> bridges, CancellationToken stop) => Task.WhenAll(Programs.Select(async program =>
@@ -18,7 +18,7 @@ internal static class BridgedFrames
         if (await ReadAsync(program, stop) is not { } rules) return;
         foreach (var bridge in bridges.Where(b => !rules.Contains(Line(b))))
             if (await HostCommand.TryAsync(program, ["-w", "-I", "FORWARD", .. Rule(bridge)], null, stop) is { Exit: not 0 } failed && await GoThroughRulesAsync(program, stop))
-                throw new WeaveException(Fault.Internal, $"`{failed.Line}` failed ({failed.Exit}): {failed.Error.Trim()}", "Look at the host's firewall: frames of bridges go through its rules (net.bridge.bridge-nf-call-iptables), which may part the machines of weaves.");
+                throw HostCommand.Failed(failed, "Look at the host's firewall: frames of bridges go through its rules (net.bridge.bridge-nf-call-iptables), which may part the machines of weaves.");
     }));
 
     /// <summary>Those of the bridges whose frames go through the host's rules now, and have none that lets them pass. A host whose rules cannot be read counts as one without.</summary>
@@ -41,7 +41,7 @@ internal static class BridgedFrames
         }
         catch (WeaveException e) when (e.Fault == Fault.Unavailable)
         {
-            return e.InnerException is Win32Exception ? null : new HashSet<string>();
+            return HostCommand.IsMissing(e) ? null : new HashSet<string>();
         }
     }
 

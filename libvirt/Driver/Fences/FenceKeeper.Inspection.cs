@@ -24,7 +24,7 @@ internal sealed partial class FenceKeeper
         if (await ReadRecordAsync(fence.Tag, stop) is not { } record) missing.Add($"its record {Ids.Quote(RecordPath(fence.Tag))} is gone");
         else
         {
-            if (!await HasRulesAsync([], names.HostTable, FenceRules.Host(names, record, fence.Uplink, fence.Networks.Count), stop)) missing.Add("its rules on the host are not what they should be");
+            if (!await HasRulesAsync([], names.HostTable, FenceRules.Host(names, record, fence.Uplink, Bridges(names, fence)), stop)) missing.Add("its rules on the host are not what they should be");
             if (!await HasGroupsAsync(names, record, fence, taps, stop)) missing.Add("the rules of its security groups are not what they should be");
             if (!IsThere(names)) missing.Add($"its gateway's namespace {names.Namespace} is gone");
             else if (!await HasRulesAsync(["ip", "netns", "exec", names.Namespace], "weave", FenceRules.Gateway(record, fence.Uplink), stop)) missing.Add("the rules of its gateway are not what they should be");

@@ -91,9 +91,9 @@ internal sealed partial class FenceKeeper
     /// </summary>
     private static void Quieten(FenceNames names, FenceSpec fence)
     {
-        foreach (var device in new[] { names.HostUplink }.Concat(Enumerable.Range(0, fence.Networks.Count).SelectMany(i => new[] { names.Bridge(i), names.HostLeg(i) })))
-            Set($"/proc/sys/net/ipv6/conf/{device}/disable_ipv6", "1");
-        foreach (var bridge in Bridges(names, fence)) Set($"/proc/sys/net/ipv4/conf/{bridge}/arp_ignore", "8");
+        var bridges = Bridges(names, fence);
+        foreach (var device in (string[])[names.HostUplink, .. bridges, .. Enumerable.Range(0, bridges.Count).Select(names.HostLeg)]) Set($"/proc/sys/net/ipv6/conf/{device}/disable_ipv6", "1");
+        foreach (var bridge in bridges) Set($"/proc/sys/net/ipv4/conf/{bridge}/arp_ignore", "8");
 
         static void Set(string path, string value)
         {

@@ -11,7 +11,7 @@ internal sealed partial class FenceKeeper
     /// <summary>One transaction for the host's rules and those of the security groups: before the plugs of machines exist, and under machines that run.</summary>
     private static async Task SetRulesAsync(FenceNames names, FenceRecord record, FenceSpec fence, IReadOnlyList<(MachineName Machine, string Tap, string Bridge)> taps, CancellationToken stop)
     {
-        var host = FenceRules.Host(names, record, fence.Uplink, fence.Networks.Count);
+        var host = FenceRules.Host(names, record, fence.Uplink, Bridges(names, fence));
         var (exit, _, error, _) = await HostCommand.TryAsync("nft", ["-f", "-"], host + Groups(names, record, fence, taps).Text, stop);
         if (exit == 0) return;
         if (!GroupRules.Wanted(fence))

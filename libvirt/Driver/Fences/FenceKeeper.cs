@@ -60,7 +60,7 @@ internal sealed partial class FenceKeeper(DriverContext context)
         // Ours; or a libvirtd that died while it ended a network of an earlier version, which made its bridge itself, has left it.
         foreach (var link in Links().Where(l => l.StartsWith(names.BridgePrefix, StringComparison.Ordinal)))
             if (await HostCommand.TryAsync("ip", ["link", "delete", link], null, stop) is { Exit: not 0 } failed && Links().Contains(link))
-                throw new WeaveException(Fault.Internal, $"`{failed.Line}` failed ({failed.Exit}): {failed.Error.Trim()}", "Look at the host's network configuration; another program may have changed what the service made.");
+                throw HostCommand.Failed(failed, "Look at the host's network configuration; another program may have changed what the service made.");
         await FirewallRemnants.ClearAsync(names.BridgePrefix, stop);
         await RemoveRulesAsync(names, stop);
         if (Directory.Exists(Folder(tag))) Directory.Delete(Folder(tag), recursive: true);

@@ -33,7 +33,7 @@ internal static class FenceRules
     }
 
     /// <summary>On the host: a fence reaches neither the host nor another fence; what leaves it (uplink nat only) is masqueraded.</summary>
-    public static string Host(FenceNames names, FenceRecord record, UplinkMode uplink, int networks)
+    public static string Host(FenceNames names, FenceRecord record, UplinkMode uplink, IReadOnlyList<string> bridges)
     {
         var rules = new StringBuilder($"table ip {names.HostTable}\ndelete table ip {names.HostTable}\ntable ip {names.HostTable} {{\n");
         // Where bridges pass their frames to the IP rules of the host (net.bridge.bridge-nf-call-iptables), connections with the same addresses in several fences
@@ -43,7 +43,7 @@ internal static class FenceRules
         rules.Append($" chain input {{ type filter hook input priority filter - 10; iifname \"{names.HostUplink}\" ct state new drop; iifname \"{names.Bridges}\" drop; }}\n");
         rules.Append($" chain forward {{ type filter hook forward priority filter - 10; iifname \"{names.HostUplink}\" oifname \"wv*\" ct state new drop;");
         // What passes a bridge may come here, too, as from the bridge to itself.
-        foreach (var bridge in Enumerable.Range(0, networks).Select(names.Bridge)) rules.Append($" iifname \"{bridge}\" oifname != \"{bridge}\" drop; iifname != \"{bridge}\" oifname \"{bridge}\" drop;");
+        foreach (var bridge in bridges) rules.Append($" iifname \"{bridge}\" oifname != \"{bridge}\" drop; iifname != \"{bridge}\" oifname \"{bridge}\" drop;");
         if (uplink == UplinkMode.None) rules.Append($" iifname \"{names.HostUplink}\" ct state new drop;");
         rules.Append(" }\n");
         if (uplink == UplinkMode.Nat) rules.Append($" chain postrouting {{ type nat hook postrouting priority srcnat; ip saddr {record.Subnet}.0/24 oifname != \"{names.HostUplink}\" masquerade; }}\n");

@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using WeaveHypervisor.Model;
 
 namespace WeaveHypervisor.Libvirt.Fences;
@@ -12,13 +11,13 @@ internal static class FirewallRemnants
     /// <summary>Removes all rules of bridges whose names begin with <paramref name="bridge"/>; only after their networks have ended. Repeatable. Without iptables there are none, and what it cannot list it has not made.</summary>
     public static async Task ClearAsync(string bridge, CancellationToken stop)
     {
-        foreach (var program in new[] { "iptables", "ip6tables" })
+        foreach (var program in BridgedFrames.Programs)
         {
-            var failed = "";
+            WeaveException? failed = null;
             foreach (var (table, rule) in await ListAsync(program, bridge, stop))
-                if (await HostCommand.TryAsync(program, ["-w", "-t", table, "-D", .. rule], null, stop) is { Exit: not 0 } one) failed = $"`{one.Line}` failed ({one.Exit}): {one.Error.Trim()}";
+                if (await HostCommand.TryAsync(program, ["-w", "-t", table, "-D", .. rule], null, stop) is { Exit: not 0 } one) failed = HostCommand.Failed(one, "Look at the host's firewall; another program may have changed what the service made.");
             // A libvirtd that is still at it may have been quicker.
-            if (failed.Length > 0 && (await ListAsync(program, bridge, stop)).Count > 0) throw new WeaveException(Fault.Internal, failed, "Look at the host's firewall; another program may have changed what the service made.");
+            if (failed is not null && (await ListAsync(program, bridge, stop)).Count > 0) throw failed;
         }
     }
 
@@ -28,7 +27,7 @@ internal static class FirewallRemnants
         {
             return await HostCommand.TryAsync(program + "-save", [], null, stop) is { Exit: 0 } saved ? Find(saved.Output, bridge) : [];
         }
-        catch (WeaveException e) when (e.InnerException is Win32Exception)
+        catch (WeaveException e) when (HostCommand.IsMissing(e))
         {
             return [];
         }

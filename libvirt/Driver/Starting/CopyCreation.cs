@@ -26,18 +26,17 @@ internal sealed class CopyCreation(ILogger log)
     public async Task<LibvirtDomain> CreateAsync(LibvirtConnection connection, string xml, CancellationToken stop)
     {
         var document = DomainText.Parse(xml);
-        if (document.Root!.Element("cpu") is not { } cpu || !IsOfRunning(cpu) || _refused.ContainsKey(cpu.ToString(SaveOptions.DisableFormatting))) return await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
-        var text = cpu.ToString(SaveOptions.DisableFormatting);
+        if (document.Root!.Element("cpu") is not { } cpu || !IsOfRunning(cpu) || cpu.ToString(SaveOptions.DisableFormatting) is var text && _refused.ContainsKey(text)) return await MakeAsync(xml);
         document.Root.Add(new XElement(DomainText.Qemu + "capabilities", new XAttribute(XNamespace.Xmlns + "qemu", DomainText.Qemu.NamespaceName), new XElement(DomainText.Qemu + "del", new XAttribute("capability", Capability))));
         LibvirtDomain made;
         try
         {
-            made = await connection.CreateDomainAsync(document.ToString(SaveOptions.DisableFormatting), DomainCreateFlags.StartPaused, stop);
+            made = await MakeAsync(document.ToString(SaveOptions.DisableFormatting));
         }
         catch (LibvirtException e) when (Unsuitable.Contains(e.Code))
         {
             // It was this where the machine can be made without it; otherwise that error is the one to tell.
-            made = await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
+            made = await MakeAsync(xml);
             _refused[text] = true;
             log.LogInformation("libvirt takes the long way to make sure of a copy's processor, because by the short one: {Reason}", e.Message);
             return made;
@@ -56,7 +55,9 @@ internal sealed class CopyCreation(ILogger log)
             throw;
         }
         made.Dispose();
-        return await connection.CreateDomainAsync(xml, DomainCreateFlags.StartPaused, stop);
+        return await MakeAsync(xml);
+
+        Task<LibvirtDomain> MakeAsync(string definition) => connection.CreateDomainAsync(definition, DomainCreateFlags.StartPaused, stop);
     }
 
     /// <summary>libvirt has written down what a QEMU said, or has nothing to write for such a processor.</summary>

@@ -159,7 +159,7 @@ internal static class PublishedRules
     private sealed class Guards
     {
         private readonly HashSet<string> _outer;
-        private readonly HashSet<(string, string)> _ways = [];
+        private readonly ILookup<string, string> _ways;
         private readonly ILookup<string, FenceTag> _claims;
 
         public Guards(IReadOnlyList<JsonElement> items)
@@ -167,15 +167,13 @@ internal static class PublishedRules
             IEnumerable<JsonElement> Elements(string name) => items.Select(i => i.TryGetProperty("set", out var set) && set.GetProperty("name").GetString() == name && set.TryGetProperty("elem", out var elements) ? elements : default)
                 .Where(e => e.ValueKind == JsonValueKind.Array).SelectMany(e => e.EnumerateArray());
             _outer = [.. Elements("outer").Where(e => e.ValueKind == JsonValueKind.String).Select(e => e.GetString()!)];
-            foreach (var element in Elements("ways"))
-                if (element.TryGetProperty("concat", out var way)) _ways.Add((way[0].GetString()!, way[1].GetString()!));
+            _ways = Elements("ways").Select(e => e.GetProperty("concat")).ToLookup(way => way[0].GetString()!, way => way[1].GetString()!);
             _claims = Maps(items).Where(m => IsPorts(m.Name, RouteProtocol.Tcp) || IsPorts(m.Name, RouteProtocol.Udp)).SelectMany(m => m.Elements)
                 .Select(e => (Target: e[1].GetProperty("concat")[0].GetString()!, Fence: TagOf(Comment(e[0])?.Split(' ') ?? []))).Where(c => c.Fence is not null).Distinct().ToLookup(c => c.Target, c => c.Fence!.Value);
         }
 
         /// <summary>What is sent to the address goes into that fence; or nowhere, because two claim it.</summary>
-        public bool Hold(string outer, FenceTag fence) => _outer.Contains(outer) && _ways.Where(w => w.Item1 == outer).Select(w => w.Item2).ToList() is var ways
-            && (_claims[outer].Count() == 1 ? ways is [var way] && way == Uplink(fence) : ways.Count == 0);
+        public bool Hold(string outer, FenceTag fence) => _outer.Contains(outer) && _ways[outer].SequenceEqual(_claims[outer].Count() == 1 ? [Uplink(fence)] : []);
     }
 
     private static (string? Address, int Port) Key(JsonElement key)

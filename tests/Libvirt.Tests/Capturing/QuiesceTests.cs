@@ -117,21 +117,10 @@ public sealed class QuiesceTests(ITestOutputHelper output)
     private static async Task ChannelAsync(MachineRef machine, string state)
     {
         var clock = Stopwatch.StartNew();
-        while (!(await Virsh.RunAsync("dumpxml", machine.HypervisorName)).Contains($"state='{state}'", StringComparison.Ordinal))
+        while (!(await LibvirtBench.VirshAsync(null, Stop, "dumpxml", machine.HypervisorName)).Contains($"state='{state}'", StringComparison.Ordinal))
         {
             Assert.True(clock.Elapsed < TimeSpan.FromSeconds(30), $"the agent's channel is not {state}");
             await WeaveHypervisor.Conformance.Eventually.PauseAsync(Stop);
-        }
-    }
-
-    private static class Virsh
-    {
-        public static async Task<string> RunAsync(params string[] arguments)
-        {
-            using var process = Process.Start(new ProcessStartInfo("virsh", ["-q", "-c", "qemu:///system", .. arguments]) { RedirectStandardOutput = true })!;
-            var text = await process.StandardOutput.ReadToEndAsync(Stop);
-            await process.WaitForExitAsync(Stop);
-            return text;
         }
     }
 

@@ -261,7 +261,7 @@ public class LibvirtBench : DriverBench
 
     private static HttpClient Client(TimeSpan limit) => new(new SocketsHttpHandler { UseProxy = false, PooledConnectionLifetime = TimeSpan.Zero }) { Timeout = limit };
 
-    private protected static Task VirshAsync(string? xml, CancellationToken stop, params string[] arguments) => RunAsync(xml, stop, ["virsh", "-q", "-c", "qemu:///system", .. arguments]);
+    internal static Task<string> VirshAsync(string? xml, CancellationToken stop, params string[] arguments) => RunAsync(xml, stop, ["virsh", "-q", "-c", "qemu:///system", .. arguments]);
 
     private static async Task TryVirshAsync(params string[] arguments)
     {

@@ -39,7 +39,7 @@ public sealed class BridgeTests
         await using var world = await FenceWorld.NewAsync(Stop);
         using var web = world.Wire("web");
         byte[] WhoHas(string address) => Frames.Ethernet(FenceWorld.Mac("web"), "ff:ff:ff:ff:ff:ff", 0x806,
-            [0, 1, 8, 0, 6, 4, 0, 1, .. Mac("web"), .. IPAddress.Parse(FenceWorld.AddressOf("web")).GetAddressBytes(), 0, 0, 0, 0, 0, 0, .. IPAddress.Parse(address).GetAddressBytes()]);
+            [0, 1, 8, 0, 6, 4, 0, 1, .. Frames.MacOf(FenceWorld.Mac("web")), .. IPAddress.Parse(FenceWorld.AddressOf("web")).GetAddressBytes(), 0, 0, 0, 0, 0, 0, .. IPAddress.Parse(address).GetAddressBytes()]);
         web.Send(WhoHas(HostsOwn(world)));
         web.Send(WhoHas("10.1.0.1"));
         var answered = new List<string>();
@@ -85,11 +85,11 @@ public sealed class BridgeTests
     {
         await using var world = await FenceWorld.NewAsync(Stop);
         var (network, bridge) = (world.Names.Network(0), world.Names.Bridge(0));
-        await VirshAsync(null, Stop, "net-destroy", network);
+        await LibvirtBench.VirshAsync(null, Stop, "net-destroy", network);
         await HostCommand.RunAsync("ip", ["link", "delete", bridge], null, Stop);
-        await VirshAsync($"<network><name>{network}</name><bridge name='{bridge}' stp='off' delay='0'/></network>", Stop, "net-create", "/dev/stdin");
+        await LibvirtBench.VirshAsync($"<network><name>{network}</name><bridge name='{bridge}' stp='off' delay='0'/></network>", Stop, "net-create", "/dev/stdin");
         foreach (var machine in new[] { "web", "db", "free" }) await HostCommand.RunAsync("ip", ["link", "set", world.Tap(machine), "master", bridge, "up"], null, Stop);
-        async Task<bool> IsLibvirtsAsync() => !(await VirshAsync(null, Stop, "net-dumpxml", network)).Contains("<forward", StringComparison.Ordinal);
+        async Task<bool> IsLibvirtsAsync() => !(await LibvirtBench.VirshAsync(null, Stop, "net-dumpxml", network)).Contains("<forward", StringComparison.Ordinal);
         await world.Driver.MakeFenceAsync(world.Spec, Stop);
         Assert.Empty(await world.Driver.InspectFenceAsync(world.Spec, Stop));
         Assert.True(await IsLibvirtsAsync());
@@ -111,12 +111,13 @@ public sealed class BridgeTests
     {
         await using var world = await FenceWorld.NewAsync(Stop);
         var before = world.Facts.Addresses.Select(a => a.Outer).ToList();
+        var route = new[] { SubnetOf(world) + ".0/24", "dev", "lo" };
         // As after a reboot: the record alone is left; then it is the same again.
         Task GoAsync() => HostCommand.RunAsync("ip", ["link", "delete", world.Names.HostUplink], null, Stop);
         await GoAsync();
         Assert.Equal(before, (await world.Driver.MakeFenceAsync(world.Spec, Stop)).Addresses.Select(a => a.Outer));
         await GoAsync();
-        await HostCommand.RunAsync("ip", ["route", "add", before[0][..before[0].LastIndexOf('.')] + ".0/24", "dev", "lo"], null, Stop);
+        await HostCommand.RunAsync("ip", ["route", "add", .. route], null, Stop);
         try
         {
             var after = (await world.Driver.MakeFenceAsync(world.Spec, Stop)).Addresses.Select(a => a.Outer).ToList();
@@ -125,16 +126,14 @@ public sealed class BridgeTests
         }
         finally
         {
-            await HostCommand.RunAsync("ip", ["route", "delete", before[0][..before[0].LastIndexOf('.')] + ".0/24", "dev", "lo"], null, default);
+            await HostCommand.RunAsync("ip", ["route", "delete", .. route], null, default);
         }
     }
 
-    private static Task<string> VirshAsync(string? xml, CancellationToken stop, params string[] arguments) => LibvirtBench.RunAsync(xml, stop, ["virsh", "-q", "-c", "qemu:///system", .. arguments]);
-
     /// <summary>The host's end of the fence's uplink.</summary>
-    private static string HostsOwn(FenceWorld world) => world.Facts.Addresses[0].Outer is var outer ? outer[..outer.LastIndexOf('.')] + ".1" : "";
+    private static string HostsOwn(FenceWorld world) => SubnetOf(world) + ".1";
 
-    private static byte[] Mac(string machine) => [.. FenceWorld.Mac(machine).Split(':').Select(b => Convert.ToByte(b, 16))];
+    private static string SubnetOf(FenceWorld world) => world.Facts.Addresses[0].Outer is var outer ? outer[..outer.LastIndexOf('.')] : "";
 
     private static List<int> Heard(Socket socket)
     {

@@ -69,7 +69,7 @@ internal static class Frames
 
     public static int? NumberOf(byte[] frame) => frame.Length < 18 ? null : BinaryPrimitives.ReadInt32BigEndian(frame.AsSpan(frame.Length - 4));
 
-    private static byte[] MacOf(string mac) => [.. mac.Split(':').Select(b => Convert.ToByte(b, 16))];
+    public static byte[] MacOf(string mac) => [.. mac.Split(':').Select(b => Convert.ToByte(b, 16))];
 
     private static byte[] Sum(ReadOnlySpan<byte> bytes)
     {
