@@ -6,8 +6,8 @@ using Microsoft.Extensions.Logging;
 namespace WeaveHypervisor.Libvirt.Starting;
 
 /// <summary>
-/// Makes the machine of a copy, paused. libvirt asks a new QEMU for each property that its processor may have, some hundred questions one after the other: 200 of the 380 ms of a start (measured, libvirt 9.0 and QEMU 7.2),
-/// to write into the live definition what came of the one that was asked for. A copy's original has been asked already, its definition says all, and libvirt has to make sure of it alone (`check='full'`). That it does with two
+/// Makes the machine of a copy, paused. libvirt asks a new QEMU for each property that its processor may have, four hundred questions one after the other: 200 of the 380 ms of a start (measured, libvirt 9.0 and QEMU 7.2),
+/// to write into the live definition what came of the one that was asked for. A copy's original has been asked already, its definition says all, and libvirt has to make sure of it alone (`check='full'`). That it does with four
 /// questions, for the words of CPUID, where it is told that this QEMU does not know which features are unavailable; so it did before QEMU 4.2. What those words do not tell (features in model-specific registers) libvirt refuses
 /// to make sure of in this way, and asks as usual then.
 /// </summary>
